@@ -1,0 +1,245 @@
+//! The description of the API (OpenAPI 3.1): what handlers say of themselves, and what holds for
+//! all of them.
+
+use serde_json::Value;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem,
+    Ref, RefOr, Required, ResponseBuilder, Type,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::extract::PLAIN;
+use super::problem::{Fault, Problem};
+
+/// The paths that need a token.
+const PROTECTED: &str = "/api/v1/";
+/// The name of the way to authenticate.
+const BEARER: &str = "token";
+
+/// The description as it is served and committed.
+pub fn openapi() -> OpenApi {
+    finish(super::described().1)
+}
+
+/// What the description begins with.
+pub(super) fn base() -> OpenApi {
+    let license = LicenseBuilder::new()
+        .name("Apache-2.0")
+        .identifier(Some("Apache-2.0"))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Enchufe")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Runs an electric-vehicle charging network. Errors are RFC 9457 problem documents; \
+             lists come in pages; a changed resource has a new ETag, and If-Match guards against \
+             lost updates; a POST with an Idempotency-Key is carried out once.",
+        ))
+        .license(Some(license))
+        .build();
+    OpenApiBuilder::new().info(info).build()
+}
+
+/// Adds what holds for every path.
+pub(super) fn finish(mut openapi: OpenApi) -> OpenApi {
+    let components = openapi.components.get_or_insert_default();
+    components
+        .schemas
+        .insert(Problem::name().into_owned(), Problem::schema());
+    components
+        .schemas
+        .insert(Fault::name().into_owned(), Fault::schema());
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "An access token: the one printed at the first start, or one made of it.",
+        ))
+        .build();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    for (path, item) in &mut openapi.paths.paths {
+        for (method, operation) in operations(item) {
+            describe(path, method, operation);
+        }
+    }
+    spelled_out(&openapi).unwrap_or(openapi)
+}
+
+/// Bodies say `pattern = "plain"` for texts people read (see [`is_plain`](super::extract::is_plain)):
+/// here the word becomes the pattern, written once.
+fn spelled_out(openapi: &OpenApi) -> Option<OpenApi> {
+    fn spell(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if name == "pattern" && value == "plain" {
+                        *value = PLAIN.into();
+                    }
+                    spell(value);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(spell),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(openapi).ok()?;
+    spell(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+}
+
+fn describe(path: &str, method: &'static str, operation: &mut Operation) {
+    // Handlers are named for their resource's file; here they stand beside those of the others.
+    operation.operation_id = Some(operation_id(path, method));
+    if !path.starts_with(PROTECTED) {
+        return;
+    }
+    operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(
+        BEARER,
+        [],
+    )]);
+    let changes = method != "get";
+    let body = operation.request_body.is_some();
+    problem(
+        operation,
+        "401",
+        "No access token, or one that is not known.",
+    );
+    problem(operation, "403", "The token's role may not do this.");
+    problem(
+        operation,
+        "429",
+        "Too many wrong credentials from this address.",
+    );
+    problem(
+        operation,
+        "500",
+        "The server failed; its log has the reason.",
+    );
+    problem(
+        operation,
+        "503",
+        "The database does not answer, or too much is waiting.",
+    );
+    problem(operation, "504", "It took too long.");
+    if path.contains('{') {
+        problem(operation, "404", "There is no such thing.");
+    }
+    if body
+        || operation
+            .parameters
+            .as_ref()
+            .is_some_and(|all| all.iter().any(is_query))
+    {
+        problem(
+            operation,
+            "422",
+            "The request was understood and does not hold.",
+        );
+    }
+    if body {
+        problem(operation, "400", "The request could not be read.");
+        problem(operation, "413", "The body is too long.");
+        problem(operation, "415", "The body is not JSON.");
+    }
+    if changes {
+        problem(operation, "409", "The present state does not allow it.");
+    }
+    if method == "post" {
+        header(
+            operation,
+            "Idempotency-Key",
+            "Carried out once, however often it is sent.",
+            255,
+        );
+    } else if changes && !path.starts_with("/api/v1/tokens") && !path.ends_with("credentials") {
+        problem(operation, "412", "The resource changed since it was read.");
+        header(
+            operation,
+            "If-Match",
+            "The ETag that the change is based on.",
+            64,
+        );
+    }
+}
+
+fn is_query(parameter: &RefOr<Parameter>) -> bool {
+    let RefOr::T(parameter) = parameter else {
+        return false;
+    };
+    parameter.parameter_in == ParameterIn::Query || parameter.name == "Last-Event-ID"
+}
+
+/// `get /api/v1/stations/{id}/events` becomes `get_stations_by_id_events`.
+fn operation_id(path: &str, method: &str) -> String {
+    let path = path.trim_start_matches("/api/v1");
+    let words = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| {
+            match segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'))
+            {
+                Some(name) => format!("_by_{name}"),
+                None => format!("_{}", segment.replace('-', "_")),
+            }
+        });
+    let words: String = words.collect();
+    format!(
+        "{method}{}",
+        if words.is_empty() { "_main" } else { &words }
+    )
+}
+
+fn problem(operation: &mut Operation, status: &str, description: &str) {
+    if operation.responses.responses.contains_key(status) {
+        return;
+    }
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name())));
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content.build());
+    if matches!(status, "429" | "503") {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer);
+        let header = HeaderBuilder::new()
+            .schema(Some(seconds))
+            .description(Some("Seconds to wait."));
+        response = response.header("Retry-After", header.build());
+    }
+    operation
+        .responses
+        .responses
+        .insert(status.to_owned(), response.build().into());
+}
+
+fn header(operation: &mut Operation, name: &str, description: &str, longest: usize) {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(longest))
+        .pattern(Some("^[\\x21-\\x7e]+$"));
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(text));
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(parameter.build().into());
+}

@@ -1,0 +1,397 @@
+//! What requests carry: bodies, paths, queries and conditions, each refused with a problem document
+//! that says what would do.
+
+use axum::RequestExt as _;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use domain::TokenId;
+use garde::Validate;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use utoipa::IntoParams;
+
+use super::problem::{Fault, Problem};
+use crate::app::{App, MAX_PAGE, Once};
+
+/// Longest request body. The longest sensible one, a station with all its EVSEs, has 40 KiB.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Longest `Idempotency-Key`.
+const MAX_KEY: usize = 255;
+/// How long a page is when nobody says.
+const DEFAULT_PAGE: u32 = 50;
+
+/// A JSON body, checked.
+#[derive(Clone, Debug)]
+pub struct Body<T>(pub T);
+
+/// The JSON body of a POST, with its `Idempotency-Key`.
+#[derive(Clone, Debug)]
+pub struct Post<T> {
+    /// The body, checked.
+    pub body: T,
+    /// The key, and the request's fingerprint.
+    once: Option<(String, String)>,
+}
+
+impl<T> Post<T> {
+    /// The request, if it is to be carried out once however often it is sent.
+    pub fn once(&self, token_id: TokenId) -> Option<Once> {
+        let (key, fingerprint) = self.once.clone()?;
+        Some(Once {
+            token_id,
+            key,
+            fingerprint,
+        })
+    }
+}
+
+impl<T> FromRequest<App> for Body<T>
+where
+    T: DeserializeOwned + Validate<Context: Default>,
+{
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let bytes = read(request).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T> FromRequest<App> for Post<T>
+where
+    T: DeserializeOwned + Validate<Context: Default>,
+{
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let key = idempotency_key(request.headers())?;
+        let path = request.uri().path().to_owned();
+        let bytes = read(request).await?;
+        let body = parse(&bytes)?;
+        let once = key.map(|key| {
+            let digest = Sha256::new()
+                .chain_update(&path)
+                .chain_update([0])
+                .chain_update(&bytes);
+            let fingerprint = digest
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            (key, fingerprint)
+        });
+        Ok(Self { body, once })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > MAX_KEY {
+        let detail = "an Idempotency-Key has 1 to 255 visible ASCII characters";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let detail = "send JSON, with the header Content-Type: application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    request
+        .extract()
+        .await
+        .map_err(|rejection: BytesRejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("a body has at most {MAX_BODY} bytes");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+            }
+            status => Problem::new(status, "the body could not be read"),
+        })
+}
+
+fn parse<T: DeserializeOwned + Validate<Context: Default>>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer(&error.path().to_string());
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => Problem::fault(pointer, plain(&inner)),
+            _ => Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {inner}")),
+        }
+    })?;
+    json.end().map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {error}"))
+    })?;
+    value.validate().map_err(|report| {
+        let fault = |(path, error): &(garde::Path, garde::Error)| Fault {
+            pointer: pointer(&path.to_string()),
+            detail: error.message().to_owned(),
+        };
+        Problem::invalid(report.iter().map(fault).collect())
+    })?;
+    Ok(value)
+}
+
+/// What serde says, without the line and column that the pointer replaces.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ")
+        .map_or(text.clone(), |(text, _)| text.to_owned())
+}
+
+/// `evses[0].connectors` as a JSON pointer.
+fn pointer(path: &str) -> String {
+    if path == "." || path.is_empty() {
+        return String::new();
+    }
+    let mut pointer = String::from("/");
+    for c in path.chars() {
+        match c {
+            '.' | '[' if pointer.ends_with('/') => {}
+            '.' | '[' => pointer.push('/'),
+            ']' => {}
+            '/' => pointer.push_str("~1"),
+            '~' => pointer.push_str("~0"),
+            c => pointer.push(c),
+        }
+    }
+    pointer
+}
+
+/// A query, checked.
+#[derive(Clone, Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Validate<Context: Default>> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let Query(value) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
+            use std::error::Error as _;
+            let detail = rejection
+                .source()
+                .map_or(rejection.to_string(), ToString::to_string);
+            let (pointer, detail) = match detail.split_once(": ") {
+                Some((name, what)) if !name.contains(' ') => (name.to_owned(), what.to_owned()),
+                _ => (String::new(), detail),
+            };
+            Problem::fault(pointer, detail)
+        })?;
+        value.validate().map_err(|report| {
+            let fault = |(path, error): &(garde::Path, garde::Error)| Fault {
+                pointer: path.to_string(),
+                detail: error.message().to_owned(),
+            };
+            Problem::invalid(report.iter().map(fault).collect())
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// A segment of the path that must be an id; what cannot be one is not found.
+pub fn segment<T>(text: &str, what: &'static str) -> Result<T, Problem>
+where
+    T: std::str::FromStr,
+{
+    text.parse().map_err(|_| Problem::not_found(what))
+}
+
+/// A segment of the path that must be a number of a part.
+pub fn number<T: TryFrom<i64>>(text: &str, what: &'static str) -> Result<T, Problem> {
+    // `+1` and `01` would be second names of the same thing.
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let number = if digits {
+        text.parse::<i64>().ok()
+    } else {
+        None
+    };
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| Problem::not_found(what))
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, Default, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// How many at most.
+    #[garde(inner(range(min = 1, max = MAX_PAGE)))]
+    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[garde(inner(length(max = 64)))]
+    #[param(max_length = 64, nullable = false)]
+    pub cursor: Option<String>,
+}
+
+impl Page {
+    /// How many at most.
+    pub fn limit(&self) -> u32 {
+        limit(self.limit)
+    }
+
+    /// Where to begin, when the cursor is one this server gave.
+    pub fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
+        cursor(self.cursor.as_deref())
+    }
+}
+
+/// How many at most, where a query has its own fields beside the page's.
+pub fn limit(limit: Option<u32>) -> u32 {
+    limit.unwrap_or(DEFAULT_PAGE)
+}
+
+/// Where to begin, likewise.
+pub fn cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
+    let refused = || {
+        Problem::fault(
+            "cursor",
+            "use the next_cursor of the page before, unchanged",
+        )
+    };
+    cursor
+        .map(|text| text.parse().map_err(|_| refused()))
+        .transpose()
+}
+
+/// Cuts a list that was read one longer than the page, and tells where the next begins.
+pub fn cut<T>(
+    mut items: Vec<T>,
+    limit: u32,
+    key: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = if more { items.last().map(key) } else { None };
+    (items, next)
+}
+
+/// The version a change is conditional on.
+#[derive(Clone, Copy, Debug)]
+pub struct IfMatch(pub Option<i64>);
+
+impl FromRequestParts<App> for IfMatch {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+            return Ok(Self(None));
+        };
+        let value = value.to_str().unwrap_or_default().trim();
+        if value == "*" {
+            return Ok(Self(None));
+        }
+        let tag = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        // A tag that is none of ours matches nothing.
+        Ok(Self(Some(
+            tag.and_then(|tag| tag.parse().ok()).unwrap_or(-1),
+        )))
+    }
+}
+
+/// A body with the version it shows, as its `ETag`.
+#[derive(Clone, Debug)]
+pub struct Tagged<T> {
+    /// The version.
+    pub version: i64,
+    /// The status to answer with.
+    pub status: StatusCode,
+    /// Where a new resource is.
+    pub location: Option<String>,
+    /// The body.
+    pub body: T,
+}
+
+impl<T> Tagged<T> {
+    /// An answer that shows a resource.
+    pub fn ok(version: i64, body: T) -> Self {
+        Self {
+            version,
+            status: StatusCode::OK,
+            location: None,
+            body,
+        }
+    }
+
+    /// An answer that shows a new resource.
+    pub fn created(version: i64, location: String, body: T) -> Self {
+        Self {
+            version,
+            status: StatusCode::CREATED,
+            location: Some(location),
+            body,
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.body)).into_response();
+        let headers = response.headers_mut();
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", self.version)) {
+            headers.insert(header::ETAG, tag);
+        }
+        if let Some(location) = self.location.and_then(|l| HeaderValue::from_str(&l).ok()) {
+            headers.insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A text for people: something visible, and no control characters.
+pub fn is_plain(text: &str, _: &()) -> garde::Result {
+    let control = |c: char| c < ' ' || c == '\u{7f}';
+    if text.chars().any(control) || !text.chars().any(|c| c > ' ') {
+        return Err(garde::Error::new(
+            "has something to read, and no control characters",
+        ));
+    }
+    Ok(())
+}
+
+/// The same for a text that may be missing.
+pub fn is_plain_if_any(text: &Option<String>, context: &()) -> garde::Result {
+    text.as_deref()
+        .map_or(Ok(()), |text| is_plain(text, context))
+}
+
+/// What [`is_plain`] accepts, for the description of the API.
+pub const PLAIN: &str = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_pointers() {
+        assert_eq!(pointer("."), "");
+        assert_eq!(pointer("name"), "/name");
+        assert_eq!(
+            pointer("evses[0].connectors[12].type"),
+            "/evses/0/connectors/12/type"
+        );
+    }
+
+    #[test]
+    fn a_page_is_cut_and_says_where_the_next_begins() {
+        let key = |n: &i32| n.to_string();
+        assert_eq!(
+            cut(vec![1, 2, 3], 2, key),
+            (vec![1, 2], Some("2".to_owned()))
+        );
+        assert_eq!(cut(vec![1, 2], 2, key), (vec![1, 2], None));
+    }
+}

@@ -1,0 +1,100 @@
+//! What every request goes through, whatever it asks for.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+use super::extract::MAX_BODY;
+use super::problem::Problem;
+use crate::app::App;
+use crate::metrics::UNMATCHED;
+
+/// How long a request may take. Those that wait for a command's outcome, the longest, may take a
+/// minute of that; an event stream answers at once and then goes on.
+const TIMEOUT: Duration = Duration::from_secs(75);
+/// The header that ties an answer to the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps the router.
+pub(super) fn wrap(router: Router, app: &App) -> Router {
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+}
+
+/// Counts and times the request, gives it an id, and ends it when it takes too long.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let endpoint = request.extensions().get::<MatchedPath>().cloned();
+    // Only the API's answers are worth an id: probes and chargers come by the thousand.
+    let traced = request.uri().path().starts_with("/api/");
+    let mut response = if traced {
+        let id = app.new_id();
+        let span = tracing::info_span!("request", request.id = %id, %method);
+        let mut response = timed(next.run(request)).instrument(span).await;
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    } else {
+        timed(next.run(request)).await
+    };
+    let endpoint = endpoint.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let status = response.status().as_u16();
+    let seconds = started.elapsed().as_secs_f64();
+    app.metrics
+        .request_ended(&method, endpoint, status, seconds);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+async fn timed(response: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(TIMEOUT, response).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = "it took too long; whether it was done is not known: read it again";
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
+        }
+    }
+}
+
+async fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is nothing here; /docs has what there is",
+    )
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this cannot be done here; see Allow",
+    )
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature tower-http calls"
+)]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("?"), "a request panicked");
+    let detail = "the server failed; its log has the reason";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+}

@@ -1,0 +1,181 @@
+//! Use-cases: load, decide, save. The one door to writes.
+//!
+//! The API, the console and the gateway all come through here. A use-case loads what a decision
+//! needs, asks [`domain`] for the decision, and has the [`store`] commit it with its events; what
+//! it returns is durable. When the store says that the ground shifted meanwhile, it loads and
+//! decides again.
+
+mod charging;
+mod commands;
+mod events;
+mod id_tags;
+mod sessions;
+mod stations;
+mod tokens;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+
+use domain::station::StationError;
+use domain::{StationId, TokenId};
+use store::{Idempotency, StoreError};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use crate::state::App;
+pub use charging::{Authorization, MeterReport, Started, TransactionIds};
+pub use commands::Ordered;
+pub use id_tags::IdTagEntry;
+pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};
+pub use store::{MAX_PAGE, SessionFilter, StationFilter, StoredReading};
+pub use tokens::{MadeToken, new_secret, token_made, token_revoked};
+
+/// How often a decision is made anew because the ground shifted. Each round somebody else's commit
+/// went through, so nothing stands still; this many in a row means a defect.
+const MAX_ROUNDS: usize = 16;
+
+/// Stations whose decisions may be under way at once. A few bytes each; two stations that share a
+/// place wait for each other, which costs a commit's time and nothing else.
+const TURNS: usize = 8192;
+
+/// Why a use-case could not be carried out. One `match` makes a problem document of it, another an
+/// OCPP answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// There is no such thing.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// There is one already, or the state of things forbids it.
+    #[error("{0}")]
+    Conflict(String),
+    /// `If-Match` names a version that is no longer the present one.
+    #[error("the resource changed since it was read")]
+    PreconditionFailed,
+    /// The request is well formed and means nothing.
+    #[error("{detail}")]
+    Unprocessable {
+        /// Where, as a JSON pointer.
+        pointer: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The station's charger has no live connection.
+    #[error("the station's charger is not connected")]
+    Offline,
+    /// Too much is waiting: try again in a moment.
+    #[error("too much is waiting")]
+    Busy,
+    /// The database does not answer: try again later.
+    #[error("the database does not answer")]
+    Unavailable,
+    /// A defect, or a broken database. Logged where it is handled.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable => Self::Unavailable,
+            StoreError::Overloaded => Self::Busy,
+            StoreError::Conflict => Self::Conflict("the record changed meanwhile".to_owned()),
+            error @ (StoreError::Database(_) | StoreError::Corrupt(_)) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StationError> for AppError {
+    fn from(error: StationError) -> Self {
+        match error {
+            StationError::NoSuchEvse => Self::NotFound("EVSE"),
+            StationError::NoSuchConnector => Self::NotFound("Connector"),
+            StationError::NumberTaken | StationError::Full | StationError::ChargerOwnsState => {
+                Self::Conflict(error.to_string())
+            }
+        }
+    }
+}
+
+/// Lets one decision about a station be made at a time, so that decisions on one node never
+/// conflict with each other. Between nodes the store's guard decides.
+#[derive(Debug)]
+pub struct Turns {
+    places: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let places = std::iter::repeat_with(|| Mutex::new(()))
+            .take(TURNS)
+            .collect();
+        Self {
+            places,
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Turns {
+    async fn take(&self, id: &StationId) -> MutexGuard<'_, ()> {
+        let place = self.hasher.hash_one(id) % TURNS as u64;
+        // Below `TURNS`, so it fits.
+        self.places[usize::try_from(place).unwrap_or(0)]
+            .lock()
+            .await
+    }
+}
+
+/// A request that is to be carried out once, however often it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Whose request.
+    pub token_id: TokenId,
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// What is asked, hashed.
+    pub fingerprint: String,
+}
+
+impl App {
+    /// What an earlier sending of the request made, if there was one.
+    async fn recall(&self, once: Option<&Once>) -> Result<Option<String>, AppError> {
+        let Some(once) = once else { return Ok(None) };
+        match self.store.idempotency(once.token_id, &once.key).await? {
+            None => Ok(None),
+            Some(seen) if seen.fingerprint == once.fingerprint => Ok(Some(seen.resource)),
+            Some(_) => Err(AppError::Unprocessable {
+                pointer: "",
+                detail: "this Idempotency-Key was used for a different request; use a new key"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// What to remember of a request that makes `resource`.
+    fn remember(&self, once: Option<&Once>, resource: String) -> Option<Idempotency> {
+        once.map(|once| Idempotency {
+            token_id: once.token_id,
+            key: once.key.clone(),
+            fingerprint: once.fingerprint.clone(),
+            resource,
+            created_at: self.clock.now(),
+        })
+    }
+}
+
+/// The answer to a repeated request whose result was removed meanwhile.
+fn gone() -> AppError {
+    AppError::Conflict("this request was carried out before, and what it made is gone".to_owned())
+}
+
+/// The rounds ran out. Names the place for the log.
+fn contended(what: &'static str) -> AppError {
+    tracing::error!(
+        what,
+        rounds = MAX_ROUNDS,
+        "a decision kept losing to others"
+    );
+    AppError::Busy
+}

@@ -1,0 +1,561 @@
+//! Stations, their EVSEs and connectors: entered, changed, reported of, removed.
+
+use std::sync::Arc;
+
+use domain::station::{
+    ConnectorSpec, EvseSpec, Hardware, Location, Place, Report, Source, StationSpec,
+};
+use domain::{
+    Availability, Command, ConnectorNo, Decided, EventKind, EvseNo, Station, StationId, Watts,
+};
+use jiff::Timestamp;
+use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
+
+use super::{App, AppError, MAX_ROUNDS, Once, contended, gone};
+
+/// What is to be entered.
+#[derive(Clone, Debug)]
+pub struct NewStation {
+    /// Its network identity; without one, made from the name.
+    pub id: Option<StationId>,
+    /// What people call it.
+    pub name: String,
+    /// Where it stands.
+    pub location: Option<Location>,
+    /// Its EVSEs.
+    pub evses: Vec<EvseSpec>,
+}
+
+/// What is to change about a station. `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct StationPatch {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its location; the inner `None` removes it.
+    pub location: Option<Option<Location>>,
+}
+
+/// What is to change about a connector. `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectorPatch {
+    /// Its kind; the inner `None` removes it.
+    pub kind: Option<Option<String>>,
+    /// Its power; the inner `None` removes it.
+    pub max_power: Option<Option<Watts>>,
+}
+
+/// A connection that was taken down.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// Its epoch.
+    pub epoch: i64,
+    /// Whether the charger's boot was accepted at some time before.
+    pub booted: bool,
+}
+
+impl App {
+    /// Enters a station.
+    pub async fn create_station(
+        &self,
+        new: NewStation,
+        once: Option<Once>,
+    ) -> Result<Arc<Station>, AppError> {
+        for round in 0..MAX_ROUNDS {
+            if let Some(id) = self.recall(once.as_ref()).await? {
+                let id = StationId::new(&id).map_err(|_| gone())?;
+                return self.station(&id).await?.ok_or_else(gone);
+            }
+            let id = match &new.id {
+                Some(id) => id.clone(),
+                None => self.station_id_for(&new.name, round)?,
+            };
+            let _turn = self.turns.take(&id).await;
+            let spec = StationSpec {
+                id: id.clone(),
+                name: new.name.clone(),
+                location: new.location.clone(),
+                evses: new.evses.clone(),
+            };
+            // Above every version the id can have had before: see the domain's `version`.
+            let version = self.store.last_seq().await?;
+            let decided = Station::register(spec, version, self.clock.now())?;
+            let station = Arc::new(decided.station);
+            let commit = Commit {
+                station: Some(StationWrite::Insert(Station::clone(&station))),
+                idempotency: self.remember(once.as_ref(), id.to_string()),
+                events: decided.events,
+                ..Commit::default()
+            };
+            match self.store.commit(commit).await {
+                Ok(_) => {
+                    self.cache.committed(&station).await;
+                    return Ok(station);
+                }
+                Err(StoreError::Conflict) => {
+                    let taken = self.store.station(&id).await?.is_some();
+                    if taken && new.id.is_some() && self.recall(once.as_ref()).await?.is_none() {
+                        return Err(AppError::Conflict(format!(
+                            "there is a station {id} already"
+                        )));
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(contended("create station"))
+    }
+
+    /// Reads a station, from the cache when it is there.
+    pub async fn station(&self, id: &StationId) -> Result<Option<Arc<Station>>, AppError> {
+        if let Some(known) = self.cache.read(id).await {
+            return Ok(known);
+        }
+        let Some(station) = self.store.station(id).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.cache.fill(&station).await;
+        Ok(Some(station))
+    }
+
+    /// Lists stations by id.
+    pub async fn stations(
+        &self,
+        filter: &StationFilter,
+        limit: u32,
+    ) -> Result<Vec<Station>, AppError> {
+        Ok(self.store.stations(filter, limit).await?)
+    }
+
+    /// Changes what people may change about a station.
+    pub async fn update_station(
+        &self,
+        id: &StationId,
+        patch: StationPatch,
+        if_match: Option<i64>,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change(id, if_match, |station, now| {
+            Ok(station.update(patch.name.clone(), patch.location.clone(), now))
+        })
+        .await
+    }
+
+    /// Removes a station with its EVSEs and connectors, and closes its charger's connection.
+    pub async fn delete_station(
+        &self,
+        id: &StationId,
+        if_match: Option<i64>,
+    ) -> Result<(), AppError> {
+        let _turn = self.turns.take(id).await;
+        for _ in 0..MAX_ROUNDS {
+            let station = self.load(id).await?;
+            check_version(&station, if_match)?;
+            let expected = station.version;
+            let events = station.removal(self.clock.now());
+            let write = StationWrite::Delete {
+                id: id.clone(),
+                expected,
+            };
+            let commit = Commit {
+                station: Some(write),
+                events,
+                ..Commit::default()
+            };
+            match self.store.commit(commit).await {
+                Ok(_) => {
+                    self.cache.deleted(id, expected + 1).await;
+                    self.passwords.forget(id);
+                    self.fleet.revoke(id);
+                    return Ok(());
+                }
+                Err(StoreError::Conflict) => self.cache.forget(id),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(contended("delete station"))
+    }
+
+    /// Takes down the operator's decision about a station or a part of it.
+    pub async fn set_availability(
+        &self,
+        id: &StationId,
+        place: Place,
+        availability: Availability,
+        if_match: Option<i64>,
+    ) -> Result<Arc<Station>, AppError> {
+        let station = self
+            .change(id, if_match, |station, now| {
+                Ok(station.set_availability(place, availability, now)?)
+            })
+            .await?;
+        if station.online {
+            self.tell_availability(id, place, availability).await;
+        }
+        Ok(station)
+    }
+
+    /// Asks the charger to keep to the operator's decision. The decision holds either way.
+    async fn tell_availability(&self, id: &StationId, place: Place, availability: Availability) {
+        let (evse, connector) = match place {
+            Place::Station => (None, None),
+            Place::Evse(evse) => (Some(evse), None),
+            Place::Connector(evse, connector) => (Some(evse), Some(connector)),
+        };
+        let command = Command::ChangeAvailability {
+            evse,
+            connector,
+            availability,
+        };
+        if let Err(error) = self.order(id, command, None, false).await {
+            tracing::info!(station.id = %id, %error, "charger not told of the availability");
+        }
+    }
+
+    /// Takes down a status that a person reports.
+    pub async fn report_by_hand(
+        &self,
+        id: &StationId,
+        place: Place,
+        report: Report,
+        if_match: Option<i64>,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change(id, if_match, |station, now| {
+            Ok(station.report(place, &report, Source::Person, now)?)
+        })
+        .await
+    }
+
+    /// Sets what a station's charger must present. A connection that stands stays.
+    pub async fn set_credentials(
+        &self,
+        id: &StationId,
+        hash: String,
+        security_profile: u8,
+    ) -> Result<(), AppError> {
+        let updated_at = self.clock.now();
+        let credentials = Credentials {
+            station_id: id.clone(),
+            hash,
+            updated_at,
+        };
+        self.change_with(id, None, |station, now| {
+            let decided = station.set_security_profile(security_profile, now);
+            Ok((
+                decided,
+                Commit {
+                    credentials: Some(credentials.clone()),
+                    ..Commit::default()
+                },
+            ))
+        })
+        .await?;
+        self.passwords.forget(id);
+        Ok(())
+    }
+
+    /// Adds an EVSE, and tells its number.
+    pub async fn add_evse(
+        &self,
+        id: &StationId,
+        spec: EvseSpec,
+        once: Option<Once>,
+    ) -> Result<(Arc<Station>, EvseNo), AppError> {
+        let recalled = self.recall(once.as_ref()).await?;
+        if let Some(number) = recalled.as_deref().and_then(number) {
+            let station = self.station(id).await?.ok_or_else(gone)?;
+            return station
+                .evse(number)
+                .map(|_| (station.clone(), number))
+                .ok_or_else(gone);
+        }
+        let mut added = EvseNo::ONE;
+        let station = self
+            .change_with(id, None, |station, now| {
+                let (decided, number) = station.add_evse(spec.clone(), now)?;
+                added = number;
+                let idempotency = self.remember(once.as_ref(), number.to_string());
+                Ok((
+                    decided,
+                    Commit {
+                        idempotency,
+                        ..Commit::default()
+                    },
+                ))
+            })
+            .await?;
+        Ok((station, added))
+    }
+
+    /// Removes an EVSE.
+    pub async fn remove_evse(
+        &self,
+        id: &StationId,
+        number: EvseNo,
+        if_match: Option<i64>,
+    ) -> Result<(), AppError> {
+        self.change(id, if_match, |station, now| {
+            Ok(station.remove_evse(number, now)?)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Adds a connector, and tells its number.
+    pub async fn add_connector(
+        &self,
+        id: &StationId,
+        evse: EvseNo,
+        spec: ConnectorSpec,
+        once: Option<Once>,
+    ) -> Result<(Arc<Station>, ConnectorNo), AppError> {
+        let recalled = self.recall(once.as_ref()).await?;
+        if let Some(number) = recalled.as_deref().and_then(number) {
+            let station = self.station(id).await?.ok_or_else(gone)?;
+            let there = station.connector(evse, number).is_some();
+            return if there {
+                Ok((station, number))
+            } else {
+                Err(gone())
+            };
+        }
+        let mut added = ConnectorNo::ONE;
+        let station = self
+            .change_with(id, None, |station, now| {
+                let (decided, number) = station.add_connector(evse, spec.clone(), now)?;
+                added = number;
+                let idempotency = self.remember(once.as_ref(), number.to_string());
+                Ok((
+                    decided,
+                    Commit {
+                        idempotency,
+                        ..Commit::default()
+                    },
+                ))
+            })
+            .await?;
+        Ok((station, added))
+    }
+
+    /// Changes what people may change about a connector.
+    pub async fn update_connector(
+        &self,
+        id: &StationId,
+        evse: EvseNo,
+        number: ConnectorNo,
+        patch: ConnectorPatch,
+        if_match: Option<i64>,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change(id, if_match, |station, now| {
+            let ConnectorPatch { kind, max_power } = patch.clone();
+            Ok(station.update_connector(evse, number, kind, max_power, now)?)
+        })
+        .await
+    }
+
+    /// Removes a connector.
+    pub async fn remove_connector(
+        &self,
+        id: &StationId,
+        evse: EvseNo,
+        number: ConnectorNo,
+        if_match: Option<i64>,
+    ) -> Result<(), AppError> {
+        self.change(id, if_match, |station, now| {
+            Ok(station.remove_connector(evse, number, now)?)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A charger opened a connection.
+    pub async fn charger_connected(
+        &self,
+        id: &StationId,
+        protocol: &str,
+    ) -> Result<Connected, AppError> {
+        let station = self
+            .change(id, None, |s, now| Ok(s.connected(protocol, now)))
+            .await?;
+        Ok(Connected {
+            epoch: station.epoch,
+            booted: station.booted,
+        })
+    }
+
+    /// A charger's connection is gone. Nothing happens when it was not the latest, or when the
+    /// station is gone too.
+    pub async fn charger_disconnected(
+        &self,
+        id: &StationId,
+        epoch: i64,
+        reason: &str,
+        last_seen: Option<Timestamp>,
+    ) -> Result<(), AppError> {
+        let decide =
+            |station: Station, now| Ok(station.disconnected(epoch, reason, last_seen, now));
+        match self.change(id, None, decide).await {
+            Ok(_) | Err(AppError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A charger booted.
+    pub async fn charger_booted(
+        &self,
+        id: &StationId,
+        hardware: Hardware,
+    ) -> Result<Arc<Station>, AppError> {
+        let decide = |station: Station, now| Ok(station.boot(hardware.clone(), now));
+        let station = self.change(id, None, decide).await?;
+        // A charger may have forgotten, or was never told while it was away.
+        for place in station.taken_out() {
+            self.tell_availability(id, place, Availability::Inoperative)
+                .await;
+        }
+        Ok(station)
+    }
+
+    /// A charger reported a status.
+    pub async fn charger_reported(
+        &self,
+        id: &StationId,
+        place: Place,
+        report: Report,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change(id, None, |station, now| {
+            Ok(station.report(place, &report, Source::Charger, now)?)
+        })
+        .await
+    }
+
+    /// A charger told something that changes nothing and belongs in its station's history.
+    pub async fn charger_told(&self, id: &StationId, kind: EventKind) -> Result<(), AppError> {
+        let station = self.load(id).await?;
+        let event = station.event(Place::Station, kind, self.clock.now());
+        self.store.commit(Commit::of_events(vec![event])).await?;
+        Ok(())
+    }
+
+    /// Takes stations offline whose connections ended with an earlier run of the program, and tells
+    /// how many there were.
+    pub async fn sweep_connections(&self) -> Result<usize, AppError> {
+        let (mut after, mut swept) = (None, 0);
+        loop {
+            let page = self.store.online_stations(after.as_ref()).await?;
+            let Some(last) = page.last().cloned() else {
+                return Ok(swept);
+            };
+            let sweeps = page.iter().map(|id| async move {
+                let station = self.load(id).await?;
+                self.charger_disconnected(id, station.epoch, "server restarted", None)
+                    .await
+            });
+            for result in futures_util::future::join_all(sweeps).await {
+                result?;
+                swept += 1;
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Changes a station: loads, decides, saves, and begins anew when the ground shifted.
+    pub(super) async fn change(
+        &self,
+        id: &StationId,
+        if_match: Option<i64>,
+        decide: impl Fn(Station, Timestamp) -> Result<Decided, AppError>,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change_with(id, if_match, |station, now| {
+            decide(station, now).map(|decided| (decided, Commit::default()))
+        })
+        .await
+    }
+
+    /// The same, with more to commit than the station.
+    async fn change_with(
+        &self,
+        id: &StationId,
+        if_match: Option<i64>,
+        mut decide: impl FnMut(Station, Timestamp) -> Result<(Decided, Commit), AppError>,
+    ) -> Result<Arc<Station>, AppError> {
+        let _turn = self.turns.take(id).await;
+        for _ in 0..MAX_ROUNDS {
+            let station = self.load(id).await?;
+            check_version(&station, if_match)?;
+            let expected = station.version;
+            let (decided, more) = decide(Station::clone(&station), self.clock.now())?;
+            if decided.events.is_empty() {
+                return Ok(station);
+            }
+            let changed = Arc::new(decided.station);
+            let request = more.idempotency.clone();
+            let commit = Commit {
+                station: Some(StationWrite::Update {
+                    station: Station::clone(&changed),
+                    expected,
+                }),
+                events: decided.events,
+                ..more
+            };
+            match self.store.commit(commit).await {
+                Ok(_) => {
+                    self.cache.committed(&changed).await;
+                    return Ok(changed);
+                }
+                Err(StoreError::Conflict) => self.cache.forget(id),
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(request) = request
+                && self
+                    .store
+                    .idempotency(request.token_id, &request.key)
+                    .await?
+                    .is_some()
+            {
+                return Err(AppError::Conflict(
+                    "the same request is being carried out just now; send it again".to_owned(),
+                ));
+            }
+        }
+        Err(contended("change station"))
+    }
+
+    /// The station a decision starts from.
+    pub(super) async fn load(&self, id: &StationId) -> Result<Arc<Station>, AppError> {
+        if let Some(station) = self.cache.decide_from(id) {
+            return Ok(station);
+        }
+        let station = self
+            .store
+            .station(id)
+            .await?
+            .ok_or(AppError::NotFound("Station"))?;
+        let station = Arc::new(station);
+        self.cache.fill(&station).await;
+        Ok(station)
+    }
+
+    /// An id for a station that was entered with nothing but a name: the name itself, then with
+    /// something random behind it.
+    fn station_id_for(&self, name: &str, round: usize) -> Result<StationId, AppError> {
+        let random = self.new_id().simple().to_string();
+        let random = &random[random.len() - 8..];
+        let id = match (StationId::from_name(name), round) {
+            (Some(slug), 0) => return Ok(slug),
+            (Some(slug), _) => format!("{slug}-{random}"),
+            (None, _) => format!("station-{random}"),
+        };
+        StationId::new(&id).map_err(|error| AppError::Internal(error.to_string()))
+    }
+}
+
+fn check_version(station: &Station, if_match: Option<i64>) -> Result<(), AppError> {
+    match if_match {
+        Some(version) if version != station.version => Err(AppError::PreconditionFailed),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a remembered number back.
+fn number<N: TryFrom<i64>>(text: &str) -> Option<N> {
+    N::try_from(text.parse().ok()?).ok()
+}

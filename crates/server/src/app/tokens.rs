@@ -1,0 +1,185 @@
+//! Access tokens: made, shown once, revoked at once.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::token::{Role, Token};
+use domain::{EventKind, NewEvent, TokenId};
+use jiff::Timestamp;
+use rand::TryRngCore as _;
+use sha2::{Digest as _, Sha256};
+use store::{Commit, NewToken, StoreError};
+
+use super::{App, AppError, Once, gone};
+use crate::state::new_id;
+
+/// What a secret begins with, so that scanners for leaked secrets can tell whose it is.
+const PREFIX: &str = "enchufe_";
+
+/// A token that was made.
+#[derive(Clone, Debug)]
+pub struct MadeToken {
+    /// What is kept of it.
+    pub token: Token,
+    /// What its holder presents. Known only now; a repeated request gets none.
+    pub secret: Option<String>,
+}
+
+impl App {
+    /// Makes an access token.
+    pub async fn create_token(
+        &self,
+        name: String,
+        role: Role,
+        once: Option<Once>,
+    ) -> Result<MadeToken, AppError> {
+        if let Some(id) = self.recall(once.as_ref()).await? {
+            let found = self.store.tokens(None, store::MAX_PAGE).await?;
+            let token = found
+                .into_iter()
+                .find(|t| t.id.to_string() == id)
+                .ok_or_else(gone)?;
+            return Ok(MadeToken {
+                token,
+                secret: None,
+            });
+        }
+        let secret = new_secret()?;
+        let token = self.keep_token(name, role, &secret, once.as_ref()).await?;
+        Ok(MadeToken {
+            token,
+            secret: Some(secret),
+        })
+    }
+
+    /// Sees to it that this secret is an admin's, and tells whether it was not before.
+    pub async fn ensure_admin(&self, secret: &str) -> Result<bool, AppError> {
+        if self.store.token_by_hash(&hash(secret)).await?.is_some() {
+            return Ok(false);
+        }
+        match self
+            .keep_token("admin".to_owned(), Role::Admin, secret, None)
+            .await
+        {
+            Ok(_) => Ok(true),
+            // Another node was quicker.
+            Err(AppError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whose secret is this, if it was looked up a moment ago?
+    pub fn known_token(&self, secret: &str) -> Option<Token> {
+        self.known_tokens.get(&hash(secret))
+    }
+
+    /// Whose secret is this?
+    pub async fn token_of(&self, secret: &str) -> Result<Option<Token>, AppError> {
+        let hash = hash(secret);
+        let token = self.store.token_by_hash(&hash).await?;
+        if let Some(token) = &token {
+            self.known_tokens.insert(hash, token.clone());
+        }
+        Ok(token)
+    }
+
+    /// Lists access tokens.
+    pub async fn tokens(&self, after: Option<TokenId>, limit: u32) -> Result<Vec<Token>, AppError> {
+        Ok(self.store.tokens(after, limit).await?)
+    }
+
+    /// Revokes an access token: the next request with it is refused.
+    pub async fn revoke_token(&self, id: TokenId) -> Result<(), AppError> {
+        let event = token_revoked(id, self.clock.now());
+        let commit = Commit {
+            revoked_token: Some(id),
+            events: vec![event],
+            ..Commit::default()
+        };
+        match self.store.commit(commit).await {
+            Ok(_) => {
+                self.known_tokens.invalidate_all();
+                Ok(())
+            }
+            Err(StoreError::Conflict) => Err(AppError::NotFound("Token")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn keep_token(
+        &self,
+        name: String,
+        role: Role,
+        secret: &str,
+        once: Option<&Once>,
+    ) -> Result<Token, AppError> {
+        let (token, hash, event) = token_made(name, role, secret, self.clock.now());
+        let commit = Commit {
+            new_token: Some(NewToken {
+                token: token.clone(),
+                hash,
+            }),
+            idempotency: self.remember(once, token.id.to_string()),
+            events: vec![event],
+            ..Commit::default()
+        };
+        self.store.commit(commit).await?;
+        Ok(token)
+    }
+}
+
+/// A token as it is kept, the hash of its secret, and the event that tells of it.
+pub fn token_made(
+    name: String,
+    role: Role,
+    secret: &str,
+    now: Timestamp,
+) -> (Token, String, NewEvent) {
+    let id = TokenId(new_id(now));
+    let token = Token {
+        id,
+        name,
+        role,
+        created_at: now,
+    };
+    (
+        token,
+        hash(secret),
+        event(EventKind::TokenCreated { token_id: id, role }, now),
+    )
+}
+
+/// The event that tells of a token's end.
+pub fn token_revoked(id: TokenId, now: Timestamp) -> NewEvent {
+    event(EventKind::TokenRevoked { token_id: id }, now)
+}
+
+fn event(kind: EventKind, at: Timestamp) -> NewEvent {
+    NewEvent {
+        at,
+        station_id: None,
+        evse: None,
+        connector: None,
+        kind,
+    }
+}
+
+/// 256 bits nobody can guess.
+pub fn new_secret() -> Result<String, AppError> {
+    let mut bytes = [0_u8; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| AppError::Internal(format!("no randomness: {error}")))?;
+    Ok(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// What is kept of a secret. It has 256 bits, so a plain hash cannot be turned back.
+fn hash(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            use std::fmt::Write as _;
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

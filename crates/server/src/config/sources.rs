@@ -1,0 +1,475 @@
+//! Where settings come from: flags, the environment, a file.
+//!
+//! Each source becomes a list of `--name=value` arguments. Laid one after the other, weakest first,
+//! the parser's own rule that the last one wins is the precedence.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::{Config, MIN_TOKEN_LENGTH, SECRETS, Secret, ServiceUrl};
+
+/// Read if it exists and no other file is named.
+pub const DEFAULT_FILE: &str = "./enchufe.toml";
+
+/// Every variable of ours starts with this.
+const PREFIX: &str = "ENCHUFE_";
+
+/// Largest secret file read: tokens are far shorter, and a wrong path may name anything.
+const MAX_SECRET_FILE: u64 = 4_096;
+
+/// Furthest typing mistake for which another name is proposed.
+const MAX_TYPOS: usize = 3;
+
+/// The settings given as flags. Flatten this into a command's arguments, then [`load`](Self::load).
+#[derive(Clone, Debug, Default)]
+pub struct Flags(Vec<Given>);
+
+/// One setting somebody gave: its id (the field's name) and its text.
+#[derive(Clone, Debug)]
+struct Given {
+    id: String,
+    text: String,
+}
+
+impl Flags {
+    /// Reads the environment and the file, and settles every setting.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let environment: Vec<_> = std::env::vars_os()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect();
+        let named = self.get("config").map(str::to_owned).or_else(|| {
+            environment
+                .iter()
+                .find(|(name, value)| name == "ENCHUFE_CONFIG" && !value.is_empty())
+                .map(|(_, value)| value.clone())
+        });
+        let path = PathBuf::from(named.as_deref().unwrap_or(DEFAULT_FILE));
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path.as_path(), text)),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(ConfigError::one(
+                    path.display(),
+                    format!("cannot be read ({error}); name a readable file with --config"),
+                ));
+            }
+        };
+        self.resolve(
+            &environment,
+            file.as_ref().map(|(path, text)| (*path, text.as_str())),
+        )
+    }
+
+    /// Settles every setting from these flags, an environment and the text of a file.
+    pub fn resolve(
+        &self,
+        environment: &[(String, String)],
+        file: Option<(&Path, &str)>,
+    ) -> Result<Config, ConfigError> {
+        let mut layers = Layers::default();
+        if let Some((path, text)) = file {
+            layers.add_file(path, text);
+        }
+        layers.add_environment(environment);
+        for given in &self.0 {
+            let name = format!("--{}", given.id.replace('_', "-"));
+            layers.add(&name, Source::Flag, &given.id, &given.text);
+        }
+        layers.finish(environment)
+    }
+
+    fn get(&self, id: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|given| given.id == id)
+            .map(|given| given.text.as_str())
+    }
+}
+
+impl Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        Config::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Config::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = settings()
+            .get_arguments()
+            .map(Arg::get_id)
+            .filter(|id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine))
+            .filter_map(|id| {
+                Some(Given {
+                    id: id.to_string(),
+                    text: text_of(matches, id.as_str())?,
+                })
+            })
+            .collect();
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The text of an argument as given; a switch in its plain spelling, because defaults that hang on
+/// a switch compare texts.
+fn text_of(matches: &ArgMatches, id: &str) -> Option<String> {
+    if let Ok(Some(on)) = matches.try_get_one::<bool>(id) {
+        return Some(on.to_string());
+    }
+    matches
+        .get_raw(id)?
+        .next_back()
+        .map(|text| text.to_string_lossy().into_owned())
+}
+
+/// The settings as a command of their own.
+pub(super) fn settings() -> Command {
+    Config::augment_args(Command::new("settings"))
+        .no_binary_name(true)
+        .args_override_self(true)
+}
+
+/// The variable of a setting.
+pub(super) fn variable(id: &str) -> String {
+    format!("{PREFIX}{}", id.to_ascii_uppercase())
+}
+
+/// Tells the variable of each setting in a command's help.
+pub fn with_variables(command: Command) -> Command {
+    let ids: Vec<_> = settings()
+        .get_arguments()
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    ids.into_iter().fold(command, |command, id| {
+        command.mut_arg(id, |arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let help = format!("{help} [env: {}]", variable(arg.get_id().as_str()));
+            arg.long_help(clap::builder::Resettable::Reset).help(help)
+        })
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    File,
+    Environment,
+    Flag,
+}
+
+#[derive(Default)]
+struct Layers {
+    arguments: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+impl Layers {
+    fn add_file(&mut self, path: &Path, text: &str) {
+        let table = match text.parse::<toml::Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                // Without the line itself, which may hold a secret put there by mistake.
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                let fault = format!("line {line} is not TOML: {}", error.message());
+                return self.faults.push(Fault::new(path.display(), fault));
+            }
+        };
+        for (key, value) in table {
+            let name = format!("`{key}` in {}", path.display());
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(on) => on.to_string(),
+                other => {
+                    let kind = kind(&other);
+                    let fault = format!("holds {kind}; give it text, a number, true or false");
+                    self.faults.push(Fault::new(name, fault));
+                    continue;
+                }
+            };
+            let ids = ids();
+            if SECRETS
+                .iter()
+                .any(|(secret, _)| variable(&key).starts_with(secret))
+            {
+                let fault = format!(
+                    "secrets are not read from this file; set {0} or {0}_FILE instead",
+                    variable(key.trim_end_matches("_file"))
+                );
+                self.faults.push(Fault::new(name, fault));
+            } else if key == "config" {
+                let fault = "a file cannot name another; use --config or ENCHUFE_CONFIG";
+                self.faults.push(Fault::new(name, fault));
+            } else if ids.contains(&key) {
+                self.add(&name, Source::File, &key, &text);
+            } else {
+                self.faults
+                    .push(Fault::new(name, unknown("setting", &key, ids)));
+            }
+        }
+    }
+
+    fn add_environment(&mut self, environment: &[(String, String)]) {
+        let ids = ids();
+        for (name, text) in environment {
+            // An empty variable is an unset one: `${X:-}` in a compose file makes them.
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !text.is_empty()) else {
+                continue;
+            };
+            let id = rest.to_ascii_lowercase();
+            if ids.contains(&id) && *name == variable(&id) {
+                self.add(name, Source::Environment, &id, text);
+            } else if !is_secret(name) && !is_from_kubernetes(rest, text) {
+                let known = ids.iter().map(|id| variable(id));
+                let secrets = SECRETS.iter().map(|(secret, _)| (*secret).to_owned());
+                let fault = if rest == "PORT" {
+                    "not a setting; did you mean `ENCHUFE_LISTEN`?".to_owned()
+                } else {
+                    unknown("setting", name, known.chain(secrets))
+                };
+                self.faults.push(Fault::new(name, fault));
+            }
+        }
+    }
+
+    /// Checks one value by itself, so that a fault names the source it came from.
+    fn add(&mut self, name: &str, source: Source, id: &str, text: &str) {
+        let argument = |text: &str| format!("--{}={text}", id.replace('_', "-"));
+        match settings().try_get_matches_from([argument(text)]) {
+            Ok(matches) => {
+                let has_password = matches
+                    .try_get_one::<ServiceUrl>(id)
+                    .is_ok_and(|url| url.is_some_and(ServiceUrl::has_password));
+                if has_password && source != Source::Environment {
+                    let fault = format!(
+                        "holds a password, which others can read there; set {}",
+                        variable(id)
+                    );
+                    self.faults.push(Fault::new(name, fault));
+                } else {
+                    self.arguments
+                        .push(argument(&text_of(&matches, id).unwrap_or_default()));
+                }
+            }
+            Err(error) => self.faults.push(Fault::new(name, wording(&error, text))),
+        }
+    }
+
+    fn finish(mut self, environment: &[(String, String)]) -> Result<Config, ConfigError> {
+        let [admin_token, metrics_token] =
+            SECRETS.map(|(name, _)| match secret(name, environment) {
+                Ok(secret) => secret,
+                Err(fault) => {
+                    self.faults.push(fault);
+                    None
+                }
+            });
+        if !self.faults.is_empty() {
+            return Err(ConfigError {
+                faults: self.faults,
+            });
+        }
+        let config = settings()
+            .try_get_matches_from(self.arguments)
+            .and_then(|matches| Config::from_arg_matches(&matches))
+            .map_err(|error| ConfigError::one("settings", error))?;
+        let config = Config {
+            admin_token,
+            metrics_token,
+            ..config
+        };
+        if collide(config.listen, config.metrics_listen) {
+            let fault = "the port of `listen`; give the metrics one of their own";
+            return Err(ConfigError::one("ENCHUFE_METRICS_LISTEN", fault));
+        }
+        Ok(config)
+    }
+}
+
+/// Whether two listeners would ask for the same port. Port 0 stands for any free one.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (any || a.ip() == b.ip())
+}
+
+/// What a TOML value is that no setting takes.
+fn kind(value: &toml::Value) -> &'static str {
+    match value {
+        toml::Value::Array(_) => "a list",
+        toml::Value::Table(_) => "a table",
+        toml::Value::Datetime(_) => "a date",
+        _ => "a fraction",
+    }
+}
+
+fn ids() -> Vec<String> {
+    settings()
+        .get_arguments()
+        .map(|arg| arg.get_id().to_string())
+        .collect()
+}
+
+/// The parser's fault, in one sentence and without the usage around it.
+fn wording(error: &clap::Error, text: &str) -> String {
+    use clap::error::{ContextKind, ContextValue};
+    if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
+        && !valid.is_empty()
+    {
+        return format!("`{text}` is not one of them; write {}", valid.join(" or "));
+    }
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.strip_suffix("_FILE").unwrap_or(name);
+    SECRETS.iter().any(|(secret, _)| *secret == name)
+}
+
+/// Kubernetes tells every container of every Service, in variables named after it: a Service
+/// named `enchufe` (or `enchufe-metrics`) lands among ours. They are not settings.
+fn is_from_kubernetes(rest: &str, text: &str) -> bool {
+    let is = |kind: &str| rest == kind || rest.ends_with(&format!("_{kind}"));
+    let contains = |part: &str| rest.starts_with(part) || rest.contains(&format!("_{part}"));
+    // A bare PORT could be somebody's guess at a setting; from Kubernetes it holds a URL.
+    is("SERVICE_HOST")
+        || is("SERVICE_PORT")
+        || contains("SERVICE_PORT_")
+        || contains("PORT_")
+        || (is("PORT") && text.contains("://"))
+}
+
+fn secret(name: &str, environment: &[(String, String)]) -> Result<Option<Secret>, Fault> {
+    let get = |name: &str| {
+        let found = environment
+            .iter()
+            .find(|(n, value)| n == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    };
+    let file_name = format!("{name}_FILE");
+    let (name, text) = match (get(name), get(&file_name)) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(Fault::new(
+                name,
+                format!("{file_name} is set too; set one of the two"),
+            ));
+        }
+        (Some(text), None) => (name, text.to_owned()),
+        (None, Some(path)) => match read_bounded(Path::new(path)) {
+            Ok(text) => (file_name.as_str(), text),
+            Err(error) => {
+                let fault = format!("`{path}` cannot be read ({error}); name a readable file");
+                return Err(Fault::new(file_name, fault));
+            }
+        },
+    };
+    // Files written by editors and `echo` end in a line break that nobody means.
+    let text = text.trim();
+    if text.len() < MIN_TOKEN_LENGTH || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let fault = format!(
+            "must be at least {MIN_TOKEN_LENGTH} visible ASCII characters without spaces; \
+             `openssl rand -hex 32` makes a good one"
+        );
+        return Err(Fault::new(name, fault));
+    }
+    Ok(Some(Secret::new(text)))
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(MAX_SECRET_FILE)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn unknown(what: &str, name: &str, known: impl IntoIterator<Item = String>) -> String {
+    let closest = known
+        .into_iter()
+        .map(|candidate| (typos(name, &candidate), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= MAX_TYPOS);
+    match closest {
+        Some((_, candidate)) => format!("not a {what}; did you mean `{candidate}`?"),
+        None => format!("not a {what}; docs/configuration.md and `enchufe serve --help` list them"),
+    }
+}
+
+/// How many letters differ (Levenshtein's distance).
+fn typos(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+/// What is wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting, as its source names it.
+    pub name: String,
+    /// What is wrong with it, and what would do.
+    pub fault: String,
+}
+
+impl Fault {
+    fn new(name: impl fmt::Display, fault: impl fmt::Display) -> Self {
+        Self {
+            name: name.to_string(),
+            fault: fault.to_string(),
+        }
+    }
+}
+
+/// Why the settings cannot be used: every fault found, not only the first.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    fn one(name: impl fmt::Display, fault: impl fmt::Display) -> Self {
+        Self {
+            faults: vec![Fault::new(name, fault)],
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Fault { name, fault }) in self.faults.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{name}: {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! What a setting's text must be. Each fault says what is wrong and what would do.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+/// An address with a port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is not an IP address with a port; write it like 0.0.0.0:8081 or [::]:8081"
+        )
+    })
+}
+
+/// Where a listener can be reached from its own machine: "any address" is not one to connect to.
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// A switch, as people write them.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err(format!(
+            "`{text}` is neither on nor off; write true or false"
+        )),
+    }
+}
+
+/// A time in whole units, seconds unless said otherwise, between two bounds in seconds.
+pub(super) fn time_between<const MIN: u64, const MAX: u64>(text: &str) -> Result<Duration, String> {
+    let time = time(text).ok_or_else(|| {
+        format!("`{text}` is not a time; write it like 30, 30s, 1500ms, 5m or 1h")
+    })?;
+    if (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&time) {
+        Ok(time)
+    } else {
+        Err(format!(
+            "`{text}` is out of range; give between {MIN}s and {MAX}s"
+        ))
+    }
+}
+
+fn time(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3_600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// A filter that the log understands.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!(
+            "`{text}` is not a log filter; write it like info or info,server=debug"
+        )),
+    }
+}
+
+/// An address for people's browsers.
+pub(super) fn public_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(format!(
+            "`{text}` is not a web address; write it like https://charge.example.org"
+        )),
+    }
+}
+
+/// The URL of a service. Its password is shown nowhere but through [`expose`](Self::expose).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceUrl(String);
+
+// These faults never quote the text: it may hold a password.
+pub(super) fn database_url(text: &str) -> Result<ServiceUrl, String> {
+    let remedy = "write it like sqlite://data/enchufe.db or postgres://user@host/enchufe";
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        return match path.trim_start_matches('/') {
+            "" => Err(format!("names no file; {remedy}")),
+            ":memory:" => Err(format!("memory does not last; {remedy}")),
+            _ => Ok(ServiceUrl(text.to_owned())),
+        };
+    }
+    service_url(text, &["postgres", "postgresql"], remedy)
+}
+
+pub(super) fn redis_url(text: &str) -> Result<ServiceUrl, String> {
+    service_url(text, &["redis"], "write it like redis://host:6379")
+}
+
+fn service_url(text: &str, schemes: &[&str], remedy: &str) -> Result<ServiceUrl, String> {
+    let url = Url::parse(text).map_err(|fault| format!("not a URL ({fault}); {remedy}"))?;
+    if !schemes.contains(&url.scheme()) {
+        return Err(format!(
+            "`{}://` is not served here; {remedy}",
+            url.scheme()
+        ));
+    }
+    Ok(ServiceUrl(text.to_owned()))
+}
+
+impl ServiceUrl {
+    /// The URL of a SQLite file.
+    pub(super) fn sqlite(file: &Path) -> Self {
+        Self(format!("sqlite://{}", file.display()))
+    }
+
+    /// The whole URL, password included, for the one that connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the database is an embedded file.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// Whether the URL holds a password, before the host or among its parameters.
+    pub(super) fn has_password(&self) -> bool {
+        !self.is_sqlite()
+            && Url::parse(&self.0).is_ok_and(|url| {
+                url.password().is_some() || url.query_pairs().any(|(key, _)| key == PASSWORD)
+            })
+    }
+}
+
+/// The parameter in which PostgreSQL's URLs may hold a password.
+const PASSWORD: &str = "password";
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(&self.0) {
+            Ok(mut url) if self.has_password() => {
+                if url.password().is_some() {
+                    // Fails only for URLs that cannot have a password; this one has.
+                    let _ = url.set_password(Some("***"));
+                }
+                if url.query().is_some() {
+                    let shown: Vec<_> = url
+                        .query_pairs()
+                        .map(|(key, value)| match key.as_ref() {
+                            PASSWORD => format!("{key}=***"),
+                            _ => format!("{key}={value}"),
+                        })
+                        .collect();
+                    url.set_query(Some(&shown.join("&")));
+                }
+                f.write_str(url.as_str())
+            }
+            _ => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServiceUrl({self})")
+    }
+}
+
+/// A token or password. It shows itself nowhere but through [`expose`](Self::expose).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the one that compares, hashes or prints it once.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_numbers_with_an_optional_unit() {
+        let time = time_between::<1, 3_600>;
+        for (text, seconds) in [("30", 30), ("30s", 30), ("5m", 300), ("1h", 3_600)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(time("1500ms"), Ok(Duration::from_millis(1_500)));
+        for text in [
+            "",
+            "s",
+            "-3",
+            "1.5",
+            "5 m",
+            "5d",
+            "18446744073709551616",
+            "0",
+            "2h",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = database_url("postgres://ada:hunter2@db/enchufe").expect("valid");
+        assert!(url.has_password());
+        assert_eq!(url.to_string(), "postgres://ada:***@db/enchufe");
+        assert!(!format!("{url:?}").contains("hunter2"));
+        assert_eq!(url.expose(), "postgres://ada:hunter2@db/enchufe");
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
+
+        let url = database_url("postgres://db/enchufe?sslmode=require&password=hunter2");
+        let url = url.expect("valid");
+        assert!(url.has_password());
+        assert_eq!(
+            url.to_string(),
+            "postgres://db/enchufe?sslmode=require&password=***"
+        );
+
+        let fault = database_url("mysql://ada:hunter2@db/enchufe").expect_err("not served");
+        assert!(!fault.contains("hunter2"), "{fault}");
+    }
+
+    #[test]
+    fn urls_name_a_service_that_is_served() {
+        for url in [
+            "sqlite://data/a.db",
+            "sqlite:///var/a.db",
+            "sqlite:a.db",
+            "postgresql://db/a",
+        ] {
+            assert!(database_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "sqlite:",
+            "sqlite://",
+            "sqlite::memory:",
+            "a.db",
+            "redis://cache",
+        ] {
+            assert!(database_url(url).is_err(), "{url}");
+        }
+        assert!(redis_url("redis://cache:6379").is_ok());
+        for url in ["cache:6379", "rediss://cache:6379"] {
+            assert!(redis_url(url).is_err(), "{url}");
+        }
+        assert!(public_url("charge.example.org").is_err());
+    }
+
+    #[test]
+    fn any_address_is_reached_on_loopback() {
+        for (listen, reached) in [
+            ("0.0.0.0:8081", "127.0.0.1:8081"),
+            ("[::]:8081", "[::1]:8081"),
+            ("10.1.2.3:80", "10.1.2.3:80"),
+        ] {
+            assert_eq!(
+                reachable(listen.parse().expect("address")).to_string(),
+                reached
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Counters that follow committed events.
+
+use std::sync::Arc;
+
+use domain::{Command, Event, EventKind};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::app::{App, MAX_PAGE};
+
+/// Counts events until the server stops.
+pub async fn run(app: App) {
+    let mut live = app.bus.subscribe();
+    let mut seen = app.store.last_seq().await.unwrap_or(0);
+    loop {
+        match live.recv().await {
+            Ok(batch) => count(&app, &batch, &mut seen),
+            Err(RecvError::Lagged(_)) => catch_up(&app, &mut seen).await,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Counts what the live stream dropped, from the log.
+async fn catch_up(app: &App, seen: &mut i64) {
+    loop {
+        match app
+            .store
+            .events(&store::EventFilter::default(), *seen, MAX_PAGE)
+            .await
+        {
+            Ok(page) if page.is_empty() => return,
+            Ok(page) => count(app, &Arc::new(page), seen),
+            Err(error) => {
+                tracing::warn!(%error, "events left uncounted");
+                return;
+            }
+        }
+    }
+}
+
+fn count(app: &App, events: &[Event], seen: &mut i64) {
+    let metrics = &app.metrics;
+    for event in events.iter().filter(|event| event.seq > *seen) {
+        match &event.event.kind {
+            EventKind::ConnectorCreated {} => drop(metrics.connectors_created.inc()),
+            EventKind::ConnectorDeleted {} => drop(metrics.connectors_deleted.inc()),
+            EventKind::ConnectorUpdated {} | EventKind::ConnectorStatusChanged { .. } => {
+                metrics.connectors_updated.inc();
+            }
+            EventKind::AvailabilityChanged { .. } if event.event.connector.is_some() => {
+                metrics.connectors_updated.inc();
+            }
+            EventKind::SessionEnded {
+                energy_wh: Some(energy),
+                ..
+            } => {
+                if let Ok(energy) = u64::try_from(energy.0) {
+                    metrics.energy_delivered_watt_hours.inc_by(energy);
+                }
+            }
+            EventKind::CommandEnded {
+                command, outcome, ..
+            } => {
+                let known = Command::NAMES.iter().find(|name| *name == command);
+                metrics.command_ended(known.copied().unwrap_or("unknown"), outcome.as_str());
+            }
+            _ => {}
+        }
+    }
+    *seen = (*seen).max(events.last().map_or(0, |event| event.seq));
+}

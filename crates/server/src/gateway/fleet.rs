@@ -1,0 +1,222 @@
+//! Which station is on which socket of this node.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::{CommandRecord, Outcome, StationId};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::metrics::DisconnectReason;
+
+/// Commands that may wait at one connection, besides those its protocol peer holds. A charger does
+/// one at a time; a queue longer than this is somebody's loop.
+const MAX_ORDERS: usize = 16;
+
+/// The chargers connected to this node.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    links: papaya::HashMap<StationId, Arc<Link>>,
+}
+
+/// The way to a connection's task.
+#[derive(Debug)]
+pub struct Link {
+    epoch: i64,
+    state: Mutex<State>,
+    wake: Notify,
+    /// Microseconds since 1970.
+    last_seen: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    orders: VecDeque<Order>,
+    closing: Option<DisconnectReason>,
+    ended: bool,
+}
+
+/// Something for a connection to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Carry a command to the charger, and end it.
+    Command(Box<CommandRecord>),
+}
+
+/// Why a connection does not take an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Too many wait already.
+    #[error("too many commands are waiting for this charger")]
+    Full,
+    /// The connection ended a moment ago.
+    #[error("the connection ended before the command was sent")]
+    Ended,
+}
+
+impl Refused {
+    /// What the refusal means for a command.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Full => Outcome::Failed,
+            Self::Ended => Outcome::Lost,
+        }
+    }
+}
+
+impl Fleet {
+    /// Takes a connection in, in place of an older one of the same station, which is closed. A
+    /// connection that is itself older than the one that is there is closed instead.
+    pub fn join(&self, id: &StationId, epoch: i64, now: Timestamp) -> Arc<Link> {
+        let link = Arc::new(Link {
+            epoch,
+            state: Mutex::default(),
+            wake: Notify::new(),
+            last_seen: AtomicI64::new(now.as_microsecond()),
+        });
+        let links = self.links.pin();
+        let outcome = links.compute(id.clone(), |present| match present {
+            Some((_, present)) if present.epoch > epoch => papaya::Operation::Abort(()),
+            _ => papaya::Operation::Insert(link.clone()),
+        });
+        match outcome {
+            papaya::Compute::Updated { old: (_, old), .. } => {
+                old.close(DisconnectReason::Replaced);
+            }
+            papaya::Compute::Aborted(()) => link.close(DisconnectReason::Replaced),
+            _ => {}
+        }
+        link
+    }
+
+    /// Takes a connection out, unless a newer one has its place.
+    pub fn leave(&self, id: &StationId, epoch: i64) {
+        let links = self.links.pin();
+        links.compute(id.clone(), |present| match present {
+            Some((_, present)) if present.epoch == epoch => papaya::Operation::Remove,
+            _ => papaya::Operation::Abort(()),
+        });
+    }
+
+    /// The station's connection to this node.
+    pub fn link(&self, id: &StationId) -> Option<Arc<Link>> {
+        self.links.pin().get(id).cloned()
+    }
+
+    /// When the station's charger was last heard on this node.
+    pub fn last_seen(&self, id: &StationId) -> Option<Timestamp> {
+        let seen = self.links.pin().get(id)?.last_seen.load(Ordering::Relaxed);
+        Timestamp::from_microsecond(seen).ok()
+    }
+
+    /// Closes a station's connection: it may no longer be here.
+    pub fn revoke(&self, id: &StationId) {
+        if let Some(link) = self.link(id) {
+            link.close(DisconnectReason::Revoked);
+        }
+    }
+
+    /// Closes every connection.
+    pub fn close_all(&self) {
+        for link in self.links.pin().values() {
+            link.close(DisconnectReason::Shutdown);
+        }
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Link {
+    /// Hands the connection something to do.
+    pub fn order(&self, order: Order) -> Result<(), Refused> {
+        let mut state = self.lock();
+        if state.ended || state.closing.is_some() {
+            return Err(Refused::Ended);
+        }
+        if state.orders.len() == MAX_ORDERS {
+            return Err(Refused::Full);
+        }
+        state.orders.push_back(order);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Has the connection close. The first reason stands.
+    pub fn close(&self, reason: DisconnectReason) {
+        self.lock().closing.get_or_insert(reason);
+        self.wake.notify_one();
+    }
+
+    /// Notes that the charger was heard.
+    pub(super) fn heard(&self, now: Timestamp) {
+        self.last_seen
+            .store(now.as_microsecond(), Ordering::Relaxed);
+    }
+
+    /// Waits until there is something to do, or the connection is to close.
+    pub(super) async fn next(&self) -> Result<Order, DisconnectReason> {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(reason) = state.closing {
+                    return Err(reason);
+                }
+                if let Some(order) = state.orders.pop_front() {
+                    return Ok(order);
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// The connection has ended: takes no more orders, and gives back those it never began.
+    pub(super) fn end(&self) -> VecDeque<Order> {
+        let mut state = self.lock();
+        state.ended = true;
+        std::mem::take(&mut state.orders)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn station() -> StationId {
+        StationId::new("CP-1").unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_never_takes_out_a_new_one() {
+        let fleet = Fleet::default();
+        let old = fleet.join(&station(), 1, Timestamp::UNIX_EPOCH);
+        let _new = fleet.join(&station(), 2, Timestamp::UNIX_EPOCH);
+        assert!(matches!(old.next().await, Err(DisconnectReason::Replaced)));
+        fleet.leave(&station(), 1);
+        assert_eq!(fleet.link(&station()).unwrap().epoch, 2);
+        fleet.leave(&station(), 2);
+        assert!(fleet.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_comes_late_is_closed_itself() {
+        let fleet = Fleet::default();
+        let _new = fleet.join(&station(), 2, Timestamp::UNIX_EPOCH);
+        let late = fleet.join(&station(), 1, Timestamp::UNIX_EPOCH);
+        assert!(matches!(late.next().await, Err(DisconnectReason::Replaced)));
+        assert_eq!(fleet.link(&station()).unwrap().epoch, 2);
+    }
+}

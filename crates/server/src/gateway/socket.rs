@@ -1,0 +1,397 @@
+//! One charger's connection: one small task.
+//!
+//! The task reads a frame, has the [`Peer`] correlate it, carries out what it asks for and only
+//! then answers: what is answered is committed. Commands come in through the connection's
+//! [`Link`], go out one at a time, and each ends in an outcome, whatever becomes of the socket.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{CommandRecord, Outcome, StationId};
+use futures_util::{FutureExt as _, SinkExt as _};
+use ocpp::peer::{IncomingCall, Peer, Received};
+use ocpp::{CallError, Version};
+use tokio::time::{Instant, sleep_until, timeout};
+use yawc::close::CloseCode;
+use yawc::{Frame, HttpStream, OpCode, UpgradeFut, WebSocket, WebSocketError};
+
+use super::fleet::{Link, Order};
+use super::{Connection, Dialect, GiveUp, Meaning, Reply, patiently};
+use crate::app::{App, AppError};
+use crate::metrics::{Direction, DisconnectReason, MessageOutcome};
+
+/// How long a frame may take to leave. A charger that reads nothing for so long is gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a farewell may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Socket = WebSocket<HttpStream>;
+
+/// A command on its way to the charger.
+struct InFlight {
+    record: CommandRecord,
+    action: &'static str,
+    since: Instant,
+}
+
+struct Task<'a> {
+    app: &'a App,
+    connection: Connection,
+    dialect: Dialect,
+    link: Arc<Link>,
+    socket: Socket,
+    peer: Peer<Box<InFlight>>,
+    heard: Instant,
+    pinged: bool,
+}
+
+/// Runs a connection from its upgrade to its end.
+pub(super) async fn run(
+    app: App,
+    station_id: StationId,
+    version: Version,
+    dialect: Dialect,
+    upgrade: UpgradeFut,
+) {
+    let socket = match upgrade.await {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::debug!(station.id = %station_id, %error, "upgrade failed");
+            return;
+        }
+    };
+    let protocol = version.subprotocol();
+    let connected = match patiently(|| app.charger_connected(&station_id, protocol)).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::warn!(station.id = %station_id, %error, "connection not taken in");
+            return;
+        }
+    };
+    let epoch = connected.epoch;
+    app.metrics.ocpp_connects.inc();
+    tracing::info!(station.id = %station_id, epoch, protocol, "charger connected");
+    let link = app.fleet.join(&station_id, epoch, app.clock.now());
+    let mut task = Task {
+        app: &app,
+        connection: Connection {
+            station_id: station_id.clone(),
+            epoch,
+            version,
+            booted: connected.booted,
+        },
+        dialect,
+        link: link.clone(),
+        socket,
+        peer: Peer::new(version),
+        heard: Instant::now(),
+        pinged: false,
+    };
+    // A defect in one connection must not leave its station online and its commands open.
+    let reason = match AssertUnwindSafe(task.serve()).catch_unwind().await {
+        Ok(reason) => reason,
+        Err(_) => DisconnectReason::ProtocolError,
+    };
+    task.farewell(reason).await;
+    let Task { peer, .. } = task;
+    app.fleet.leave(&station_id, epoch);
+    let last_seen = app.fleet.last_seen(&station_id);
+    end_commands(&app, &link, peer).await;
+    app.metrics.ocpp_disconnected(reason);
+    tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
+    let disconnected =
+        patiently(|| app.charger_disconnected(&station_id, epoch, reason.as_str(), last_seen));
+    if let Err(error) = disconnected.await {
+        tracing::error!(station.id = %station_id, %error, "disconnection not written down");
+    }
+}
+
+impl Task<'_> {
+    /// Serves the connection until it ends, and tells why it did.
+    async fn serve(&mut self) -> DisconnectReason {
+        loop {
+            let wake = self.next_wake();
+            let step = tokio::select! {
+                order = self.link.next() => match order {
+                    Ok(Order::Command(record)) => self.command(*record).await,
+                    Err(reason) => Err(reason),
+                },
+                frame = self.socket.next_frame() => self.frame(frame).await,
+                () = sleep_until(wake) => self.tick().await,
+            };
+            if let Err(reason) = step {
+                return reason;
+            }
+        }
+    }
+
+    /// When something is due: a ping, giving up on the charger, or a call's deadline.
+    fn next_wake(&self) -> Instant {
+        let intervals = if self.pinged { 2 } else { 1 };
+        let ping = self.heard + self.app.settings.ping_interval * intervals;
+        match self.peer.next_deadline() {
+            Some(deadline) => ping.min(deadline.into()),
+            None => ping,
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), DisconnectReason> {
+        let now = Instant::now();
+        let expired = self.peer.expire(now.into());
+        for unanswered in expired.calls {
+            self.count_sent(&unanswered.token, MessageOutcome::TimedOut);
+            let detail = Some("the charger did not answer in time".to_owned());
+            self.end(unanswered.token.record, Outcome::TimedOut, detail, None)
+                .await?;
+        }
+        if let Some(next) = expired.next {
+            self.send(Frame::text(next)).await?;
+        }
+        let interval = self.app.settings.ping_interval;
+        if self.pinged && now >= self.heard + interval * 2 {
+            return Err(DisconnectReason::TimedOut);
+        }
+        if !self.pinged && now >= self.heard + interval {
+            self.pinged = true;
+            self.send(Frame::ping(&b""[..])).await?;
+        }
+        Ok(())
+    }
+
+    async fn frame(
+        &mut self,
+        frame: Result<Frame, WebSocketError>,
+    ) -> Result<(), DisconnectReason> {
+        let frame = frame.map_err(|error| self.broken(&error))?;
+        self.heard = Instant::now();
+        self.pinged = false;
+        self.link.heard(self.app.clock.now());
+        match frame.opcode() {
+            OpCode::Close => Err(DisconnectReason::Closed),
+            OpCode::Text | OpCode::Binary => {
+                let payload = frame.into_payload();
+                match std::str::from_utf8(&payload) {
+                    Ok(text) => self.message(text).await,
+                    Err(_) => Err(DisconnectReason::ProtocolError),
+                }
+            }
+            // Pings are answered by the socket itself; a pong has done its work by arriving.
+            OpCode::Ping | OpCode::Pong | OpCode::Continuation => Ok(()),
+        }
+    }
+
+    async fn message(&mut self, text: &str) -> Result<(), DisconnectReason> {
+        match self.peer.receive(text, Instant::now().into()) {
+            Received::Call(call) => self.call(call).await,
+            Received::Send { .. } => Ok(()),
+            Received::Answered {
+                token,
+                result,
+                next,
+            } => {
+                let result = result.map(str::to_owned);
+                if let Some(next) = next {
+                    self.send(Frame::text(next)).await?;
+                }
+                self.answered(*token, result).await
+            }
+            Received::Reply { frame, reason } => {
+                tracing::debug!(station.id = %self.connection.station_id, %reason, "odd frame answered");
+                self.send(Frame::text(frame)).await
+            }
+            Received::Ignored(reason) => {
+                tracing::debug!(station.id = %self.connection.station_id, %reason, "frame ignored");
+                Ok(())
+            }
+        }
+    }
+
+    /// Carries out a charger's call, and answers it.
+    async fn call(&mut self, call: IncomingCall<'_>) -> Result<(), DisconnectReason> {
+        let started = Instant::now();
+        let version = version_label(self.connection.version);
+        let action = self.dialect.known_action(&call.action);
+        let answer = self
+            .dialect
+            .answer(self.app, &mut self.connection, &call.action, call.payload)
+            .await;
+        let (frame, outcome) = match answer {
+            Ok(Reply::Conf(conf)) => (
+                self.peer.answer(call.ticket, &conf),
+                MessageOutcome::Answered,
+            ),
+            Ok(Reply::Refusal(error)) => {
+                tracing::info!(
+                    station.id = %self.connection.station_id, action, code = %error.code,
+                    detail = %error.description, "call refused"
+                );
+                (self.peer.refuse(call.ticket, &error), MessageOutcome::Error)
+            }
+            Err(GiveUp(error)) => return Err(self.give_up(action, &error)),
+        };
+        self.send(Frame::text(frame)).await?;
+        let metrics = &self.app.metrics;
+        metrics.ocpp_message(version, action, Direction::Received, outcome);
+        let seconds = started.elapsed().as_secs_f64();
+        metrics.ocpp_call_answered(version, action, Direction::Received, seconds);
+        Ok(())
+    }
+
+    /// Sends a command to the charger, or puts it behind the one that is out.
+    async fn command(&mut self, record: CommandRecord) -> Result<(), DisconnectReason> {
+        let call = match self.dialect.call(&record.command) {
+            Ok(call) => call,
+            Err(why) => return self.end(record, Outcome::Failed, Some(why), None).await,
+        };
+        let since = Instant::now();
+        let deadline = since + self.app.settings.command_timeout;
+        let action = call.action();
+        let id = record.id.0.simple().to_string();
+        let token = Box::new(InFlight {
+            record,
+            action,
+            since,
+        });
+        match self.peer.call(token, id, action, &call, deadline.into()) {
+            Ok(Some(frame)) => self.send(Frame::text(frame)).await,
+            Ok(None) => Ok(()),
+            Err(full) => {
+                let detail = Some("too many commands are waiting for this charger".to_owned());
+                self.end(full.0.record, Outcome::Failed, detail, None).await
+            }
+        }
+    }
+
+    /// Ends a command with the charger's answer.
+    async fn answered(
+        &mut self,
+        call: InFlight,
+        result: Result<String, CallError>,
+    ) -> Result<(), DisconnectReason> {
+        let outcome = if result.is_ok() {
+            MessageOutcome::Answered
+        } else {
+            MessageOutcome::Error
+        };
+        self.count_sent(&call, outcome);
+        let response = result
+            .as_deref()
+            .ok()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let meaning = result.and_then(|payload| self.dialect.meaning(call.action, &payload));
+        let Meaning { outcome, detail } = meaning.unwrap_or_else(|error| Meaning {
+            outcome: Outcome::Failed,
+            detail: Some(format!("{}: {}", error.code, error.description)),
+        });
+        self.end(call.record, outcome, detail, response).await
+    }
+
+    async fn end(
+        &mut self,
+        record: CommandRecord,
+        outcome: Outcome,
+        detail: Option<String>,
+        response: Option<serde_json::Value>,
+    ) -> Result<(), DisconnectReason> {
+        end_command(self.app, record, outcome, detail, response).await;
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: Frame) -> Result<(), DisconnectReason> {
+        match timeout(SEND_TIMEOUT, self.socket.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.broken(&error)),
+            Err(_) => Err(DisconnectReason::TimedOut),
+        }
+    }
+
+    fn count_sent(&self, call: &InFlight, outcome: MessageOutcome) {
+        let version = version_label(self.connection.version);
+        let metrics = &self.app.metrics;
+        metrics.ocpp_message(version, call.action, Direction::Sent, outcome);
+        let seconds = call.since.elapsed().as_secs_f64();
+        metrics.ocpp_call_answered(version, call.action, Direction::Sent, seconds);
+    }
+
+    fn broken(&self, error: &WebSocketError) -> DisconnectReason {
+        tracing::debug!(station.id = %self.connection.station_id, %error, "socket error");
+        match error {
+            WebSocketError::ConnectionClosed => DisconnectReason::Closed,
+            WebSocketError::IoError(_) => DisconnectReason::NetworkError,
+            _ => DisconnectReason::ProtocolError,
+        }
+    }
+
+    /// A message can be neither carried out nor refused: without an answer the charger keeps it
+    /// and sends it again on its next connection.
+    fn give_up(&self, action: &'static str, error: &AppError) -> DisconnectReason {
+        let station_id = &self.connection.station_id;
+        if let AppError::NotFound(_) = error {
+            return DisconnectReason::Revoked;
+        }
+        tracing::error!(station.id = %station_id, action, %error, "message left unanswered");
+        DisconnectReason::NetworkError
+    }
+
+    /// Tells the charger why, as far as it still listens.
+    async fn farewell(&mut self, reason: DisconnectReason) {
+        let (code, text) = match reason {
+            DisconnectReason::Closed => (CloseCode::Normal, ""),
+            DisconnectReason::Replaced => (CloseCode::Policy, "replaced by a newer connection"),
+            DisconnectReason::TimedOut => (CloseCode::Policy, "no answer to pings"),
+            DisconnectReason::ProtocolError => (CloseCode::Protocol, "protocol error"),
+            DisconnectReason::NetworkError => (CloseCode::Again, "try again later"),
+            DisconnectReason::Revoked => (CloseCode::Policy, "no longer known here"),
+            DisconnectReason::Shutdown => (CloseCode::Restart, "server restarting"),
+        };
+        let farewell = async {
+            // Whether it arrives changes nothing.
+            let _ = self.socket.send(Frame::close(code, text)).await;
+            let _ = self.socket.close().await;
+        };
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+    }
+}
+
+/// The connection is gone: what it did not end is lost.
+async fn end_commands(app: &App, link: &Link, peer: Peer<Box<InFlight>>) {
+    let unanswered: Vec<_> = peer.close().collect();
+    for unanswered in unanswered {
+        let detail = if unanswered.sent {
+            "the connection was lost before the answer: whether it was done is not known"
+        } else {
+            "the connection was lost before the command was sent"
+        };
+        let record = unanswered.token.record;
+        end_command(app, record, Outcome::Lost, Some(detail.to_owned()), None).await;
+    }
+    for Order::Command(record) in link.end() {
+        let detail = "the connection was lost before the command was sent".to_owned();
+        end_command(app, *record, Outcome::Lost, Some(detail), None).await;
+    }
+}
+
+async fn end_command(
+    app: &App,
+    record: CommandRecord,
+    outcome: Outcome,
+    detail: Option<String>,
+    response: Option<serde_json::Value>,
+) {
+    let id = record.id;
+    let ended =
+        patiently(|| app.end_command(record.clone(), outcome, detail.clone(), response.clone()));
+    if let Err(error) = ended.await {
+        // Left open, it is swept as lost later.
+        tracing::error!(command.id = %id, %error, "outcome not written down");
+    }
+}
+
+fn version_label(version: Version) -> &'static str {
+    match version {
+        Version::V16 => "1.6",
+        Version::V201 => "2.0.1",
+        Version::V21 => "2.1",
+    }
+}

@@ -1,0 +1,169 @@
+use std::collections::BTreeSet;
+
+use ::http::Method;
+
+use super::*;
+
+/// A metric in every series, as a scrape shows it.
+fn busy() -> (Metrics, String) {
+    let metrics = Metrics::new();
+    metrics.main_requests.inc();
+    metrics.healthcheck_requests.inc_by(2);
+    metrics.riseload_requests.inc();
+    metrics.request_ended(&Method::GET, "/health", 200, 0.004);
+    metrics.request_ended(&Method::GET, "/health", 200, 0.2);
+    metrics.request_ended(&Method::GET, "/health", 503, 9.0);
+    metrics.command_ended("reset", "accepted");
+    metrics.ocpp_message(
+        "1.6",
+        "Heartbeat",
+        Direction::Received,
+        MessageOutcome::Answered,
+    );
+    metrics.ocpp_call_answered("1.6", "Heartbeat", Direction::Received, 0.01);
+    metrics.ocpp_deviation("1.6", "MeterValues");
+    metrics.ocpp_disconnected(DisconnectReason::Replaced);
+    metrics.cache_request("station", CacheResult::Hit);
+    metrics.committed(3, 0.002);
+    let snapshot = Snapshot {
+        app_starts: 7,
+        stations: vec![("available", 5)],
+        connectors: vec![("faulted", 1)],
+        stations_online: 4,
+        db_pool: vec![("idle", 2)],
+        ..Snapshot::default()
+    };
+    let text = metrics.render(&snapshot);
+    (metrics, text)
+}
+
+#[test]
+fn a_scrape_shows_the_contracts_names_to_the_letter() {
+    let (_, text) = busy();
+    for line in [
+        "server_requests_total 4",
+        "main_requests_total 1",
+        "healthcheck_requests_total 2",
+        "bye_requests_total 0",
+        "riseload_requests_total 1",
+        "connectors_created_total 0",
+        "connectors_deleted_total 0",
+        "connectors_updated_total 0",
+        "app_starts_total 7",
+        r#"http_requests_total{method="GET",endpoint="/health",http_status="200"} 2"#,
+        r#"http_requests_total{method="GET",endpoint="/health",http_status="503"} 1"#,
+        r#"http_request_duration_seconds_bucket{le="0.005",method="GET",endpoint="/health"} 1"#,
+        r#"http_request_duration_seconds_bucket{le="0.3",method="GET",endpoint="/health"} 2"#,
+        r#"http_request_duration_seconds_bucket{le="+Inf",method="GET",endpoint="/health"} 3"#,
+        r#"http_request_duration_seconds_count{method="GET",endpoint="/health"} 3"#,
+        r#"enchufe_ocpp_messages_total{version="1.6",action="Heartbeat",direction="received",outcome="answered"} 1"#,
+        r#"enchufe_ocpp_call_duration_seconds_count{version="1.6",action="Heartbeat",direction="received"} 1"#,
+        r#"enchufe_ocpp_deviations_total{version="1.6",action="MeterValues"} 1"#,
+        "enchufe_ocpp_connections 0",
+        "enchufe_ocpp_connects_total 0",
+        r#"enchufe_ocpp_disconnects_total{reason="replaced"} 1"#,
+        r#"enchufe_ocpp_disconnects_total{reason="timed_out"} 0"#,
+        r#"enchufe_stations{status="available"} 5"#,
+        r#"enchufe_stations{status="offline"} 0"#,
+        r#"enchufe_connectors{status="faulted"} 1"#,
+        "enchufe_stations_online 4",
+        "enchufe_charging_sessions_active 0",
+        "enchufe_energy_delivered_watt_hours_total 0",
+        r#"enchufe_commands_total{command="reset",outcome="accepted"} 1"#,
+        r#"enchufe_cache_requests_total{cache="station",result="hit"} 1"#,
+        r#"enchufe_db_commit_batch_size_bucket{le="4.0"} 1"#,
+        "enchufe_db_commit_duration_seconds_count 1",
+        r#"enchufe_db_pool_connections{state="idle"} 2"#,
+        "enchufe_db_queue_depth 0",
+        "# TYPE server_requests_total counter",
+        "# TYPE enchufe_build_info gauge",
+        "# TYPE http_request_duration_seconds histogram",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no `{line}` in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn the_sum_of_the_endpoints_cannot_differ_from_them() {
+    let metrics = Metrics::new();
+    metrics.bye_requests.inc_by(3);
+    metrics.main_requests.inc_by(4);
+    assert!(
+        metrics
+            .render(&Snapshot::default())
+            .contains("\nserver_requests_total 7\n")
+    );
+}
+
+#[test]
+fn every_header_belongs_to_samples_and_every_sample_to_a_header() {
+    let (metrics, text) = busy();
+    let of_header = |start: &str| -> BTreeSet<&str> {
+        let headers = text.lines().filter_map(|line| line.strip_prefix(start));
+        headers.filter_map(|rest| rest.split(' ').next()).collect()
+    };
+    let typed = of_header("# TYPE ");
+    let samples: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .map(|name| {
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+            base.filter(|base| typed.contains(base)).unwrap_or(name)
+        })
+        .collect();
+    assert_eq!(typed, samples);
+    assert_eq!(typed, of_header("# HELP "));
+    assert_eq!(typed, metrics.names().into_iter().collect());
+}
+
+#[test]
+fn the_committed_reference_names_exactly_what_is_served() {
+    let committed = include_str!("../../../../docs/metrics.md");
+    assert!(
+        committed == reference(),
+        "docs/metrics.md differs from the declarations: run `cargo xtask generate`"
+    );
+}
+
+#[test]
+fn the_process_is_measured() {
+    let process = Process::read();
+    let text = format!("{process:?}");
+    let (_, scrape) = busy();
+    let value = |name: &str| -> f64 {
+        let line = scrape
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.expect(name).parse().expect("a number")
+    };
+    assert!(value("process_resident_memory_bytes") > 1e6, "{text}");
+    assert!(value("process_open_fds") >= 3.0);
+    assert!(value("process_start_time_seconds") > 1.7e9);
+}
+
+#[test]
+fn what_is_not_a_route_cannot_grow_the_series_without_bound() {
+    let metrics = Metrics::new();
+    for n in 0..5_000 {
+        metrics.request_ended(&Method::GET, &format!("/raw/{n}"), 200, 0.001);
+    }
+    metrics.request_ended(
+        &Method::from_bytes(b"BREW").expect("method"),
+        "/",
+        405,
+        0.001,
+    );
+    let text = metrics.render(&Snapshot::default());
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("http_requests_total"))
+        .count();
+    assert!((4_000..4_200).contains(&series), "{series}");
+    assert!(text.contains(r#"method="OTHER""#));
+    assert!(text.contains(r#"endpoint="unmatched""#));
+}

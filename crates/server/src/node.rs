@@ -1,0 +1,289 @@
+//! One node of the network: started, serving, stopped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::Request;
+use axum::{Router, ServiceExt};
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use hyper_util::rt::TokioTimer;
+use rand::TryRngCore as _;
+use store::{CommitObserver, Location, Store};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
+
+use crate::api::auth::Failures;
+use crate::api::service::Phase;
+use crate::app::{App, TransactionIds, Turns, new_secret};
+use crate::bus::Bus;
+use crate::cache::{Cache, RedisCache};
+use crate::clock::Clock;
+use crate::config::{Config, MetricsAuth, Secret};
+use crate::gateway::fleet::Fleet;
+use crate::gateway::passwords::Passwords;
+use crate::metrics::Metrics;
+use crate::state::{Parts, Settings, known_tokens};
+use crate::{api, counting, housekeeping, scrape};
+
+/// How long a client may take to send a request's head: charger modems are slow, attackers slower.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long readiness is refused before anything is closed, so that a balancer can look away.
+const LOOK_AWAY: Duration = Duration::from_millis(200);
+/// Connections waiting to be accepted: everyone reconnects at once after an outage.
+const BACKLOG: i32 = 4096;
+/// The file the scraper's token is kept in, in the data directory.
+const METRICS_TOKEN_FILE: &str = "metrics-token";
+/// The file the demo's admin token is kept in.
+const DEMO_TOKEN_FILE: &str = "demo-admin-token";
+
+/// A running node.
+pub struct Node {
+    /// Where the API, the console and the chargers are served.
+    pub address: SocketAddr,
+    /// Where the metrics are served.
+    pub metrics_address: SocketAddr,
+    /// An admin token to show: one that was just made, or the demo's.
+    pub admin_token: Option<String>,
+    /// The use-cases.
+    pub app: App,
+    stop: CancellationToken,
+    servers: Vec<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)>,
+    tasks: Vec<JoinHandle<()>>,
+    patience: Duration,
+}
+
+impl Node {
+    /// Starts a node: when this returns, it serves.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        create_private_dir(&config.data_dir)?;
+        let listener = listen(config.listen)?;
+        let metrics_listener = listen(config.metrics_listen)?;
+        let app = open(config).await?;
+        let metrics_token = metrics_token(config)?;
+        let address = listener.local_addr()?;
+        let metrics_address = metrics_listener.local_addr()?;
+
+        // Served from the first moment, so that readiness can say that it is not there yet.
+        let scrape = scrape::router(app.clone(), metrics_token);
+        let servers = vec![
+            serve(listener, api::router(&app))?,
+            serve(metrics_listener, scrape)?,
+        ];
+        let admin_token = admin_token(config, &app).await?;
+        let swept = app.sweep_connections().await?;
+        let lost = app.sweep_commands(true).await?;
+        if swept + lost > 0 {
+            tracing::info!(
+                stations = swept,
+                commands = lost,
+                "swept after the last run"
+            );
+        }
+        let tasks = vec![
+            tokio::spawn(counting::run(app.clone())),
+            tokio::spawn(housekeeping::run(app.clone())),
+        ];
+        app.phase.serving();
+        let stop = app.stopping.clone();
+        let patience = config.shutdown_timeout;
+        Ok(Self {
+            address,
+            metrics_address,
+            admin_token,
+            app,
+            stop,
+            servers,
+            tasks,
+            patience,
+        })
+    }
+
+    /// Stops the node: readiness first, then the chargers, then the rest, within the configured
+    /// time. What was acknowledged is committed before the last connection closes.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + self.patience;
+        self.app.phase.draining();
+        sleep(LOOK_AWAY.min(self.patience / 4)).await;
+        self.app.fleet.close_all();
+        self.stop.cancel();
+        while !self.app.fleet.is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_secs(1));
+        for (handle, _) in &self.servers {
+            handle.graceful_shutdown(Some(left));
+        }
+        for (_, server) in self.servers {
+            // A server that failed has stopped too.
+            let _ = timeout(left, server).await;
+        }
+        self.app.store.close().await;
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<App> {
+    let metrics = Arc::new(Metrics::new());
+    let counted = metrics.clone();
+    let observer = CommitObserver::new(move |commits, took| {
+        counted.committed(commits, took.as_secs_f64());
+    });
+    let url = config.database_url();
+    let location = Location::parse(url.expose()).map_err(anyhow::Error::msg)?;
+    let store = Store::open_observed(&location, observer)
+        .await
+        .with_context(|| format!("cannot open the database {url}"))?;
+    let redis = config
+        .redis_url
+        .as_ref()
+        .map(|url| RedisCache::open(url.expose()));
+    let redis = redis.transpose().context("the Redis URL cannot be used")?;
+    let starts = store.count_start().await?;
+    let mut key = [0_u8; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut key)
+        .context("no randomness")?;
+    Ok(App::new(Parts {
+        bus: Bus::new(store.clone()),
+        cache: Cache::new(redis, metrics.clone()),
+        store,
+        fleet: Fleet::default(),
+        passwords: Passwords::new(key),
+        turns: Turns::default(),
+        transaction_ids: TransactionIds::default(),
+        known_tokens: known_tokens(),
+        phase: Phase::default(),
+        failures: Failures::new(config.auth_failures_per_minute),
+        metrics,
+        clock: Clock::system(),
+        starts,
+        stopping: CancellationToken::new(),
+        settings: Settings {
+            allow_unauthenticated_chargers: config.allow_unauthenticated_chargers,
+            heartbeat_interval: config.heartbeat_interval,
+            ping_interval: config.ping_interval,
+            command_timeout: config.command_timeout,
+        },
+    }))
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    let bound = socket
+        .bind(&address.into())
+        .and_then(|()| socket.listen(BACKLOG));
+    bound.with_context(|| {
+        format!("cannot listen on {address}; is another server running there? (enchufe doctor)")
+    })?;
+    Ok(socket.into())
+}
+
+fn serve(
+    listener: TcpListener,
+    router: Router,
+) -> anyhow::Result<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)> {
+    let handle = Handle::new();
+    let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    let service = MapRequestLayer::new(trim_slash).layer(router);
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
+    let task = tokio::spawn(server.handle(handle.clone()).serve(service));
+    Ok((handle, task))
+}
+
+/// Every path answers the same with or without a trailing slash. Only the API's documentation keeps
+/// its own: its page names its parts relative to it.
+fn trim_slash<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let path = request.uri().path();
+    if path.len() == 1 || !path.ends_with('/') || path.starts_with("/docs/") {
+        return request;
+    }
+    let trimmed = format!("/{}", path.trim_matches('/'));
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("{trimmed}{query}").parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// The token scrapers present: configured, or made at the first start and kept for them.
+fn metrics_token(config: &Config) -> anyhow::Result<Option<Secret>> {
+    if config.metrics_auth == MetricsAuth::None {
+        return Ok(None);
+    }
+    if let Some(token) = &config.metrics_token {
+        return Ok(Some(token.clone()));
+    }
+    kept_secret(&config.data_dir.join(METRICS_TOKEN_FILE)).map(|token| Some(Secret::new(token)))
+}
+
+/// An admin token to show, if there is one to show.
+async fn admin_token(config: &Config, app: &App) -> anyhow::Result<Option<String>> {
+    if let Some(token) = &config.admin_token {
+        app.ensure_admin(token.expose()).await?;
+        return Ok(None);
+    }
+    if config.demo {
+        // Shown at every start: whoever tries it out has lost the first one by now.
+        let token = kept_secret(&config.data_dir.join(DEMO_TOKEN_FILE))?;
+        app.ensure_admin(&token).await?;
+        return Ok(Some(token));
+    }
+    if !app.tokens(None, 1).await?.is_empty() {
+        return Ok(None);
+    }
+    let token = new_secret()?;
+    app.ensure_admin(&token).await?;
+    Ok(Some(token))
+}
+
+/// Reads a secret from a file only its owner can read, or makes it.
+fn kept_secret(path: &Path) -> anyhow::Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let unusable = || format!("cannot use {}", path.display());
+    if path.exists() {
+        let text = std::fs::read_to_string(path).with_context(unusable)?;
+        return Ok(text.trim().to_owned());
+    }
+    let secret = new_secret()?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(unusable)?;
+    writeln!(file, "{secret}").with_context(unusable)?;
+    Ok(secret)
+}
+
+/// Creates the data directory for its owner alone: it holds the network's state and tokens.
+fn create_private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot create the data directory {}", path.display()))
+}

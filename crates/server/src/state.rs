@@ -1,0 +1,112 @@
+//! What every part of the server shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::token::Token;
+use jiff::Timestamp;
+use moka::sync;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use uuid::{NoContext, Uuid};
+
+use crate::api::auth::Failures;
+use crate::api::service::Phase;
+use crate::app::{TransactionIds, Turns};
+use crate::bus::Bus;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::gateway::fleet::Fleet;
+use crate::gateway::passwords::Passwords;
+use crate::metrics::Metrics;
+
+/// The server's parts, behind one cheap handle. Use-cases are methods on it (see [`crate::app`]).
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts themselves.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Stations read lately.
+    pub cache: Cache,
+    /// Committed events.
+    pub bus: Bus,
+    /// The chargers connected to this node.
+    pub fleet: Fleet,
+    /// Who has presented the right password before.
+    pub passwords: Passwords,
+    /// Who decides about which station just now.
+    pub turns: Turns,
+    /// Transaction ids to hand out.
+    pub transaction_ids: TransactionIds,
+    /// Access tokens presented lately, by the hash of their secret.
+    pub known_tokens: sync::Cache<String, Token>,
+    /// Whether the process takes work.
+    pub phase: Phase,
+    /// Wrong credentials of late.
+    pub failures: Failures,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time of day.
+    pub clock: Clock,
+    /// How often the program was started on this database, this time included.
+    pub starts: i64,
+    /// Cancelled when the server stops: whatever would go on for ever ends then.
+    pub stopping: CancellationToken,
+    /// What was configured.
+    pub settings: Settings,
+}
+
+/// Settings that use-cases and the gateway look at.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether chargers may connect without credentials (OCPP security profile 0).
+    pub allow_unauthenticated_chargers: bool,
+    /// How often chargers are told to send a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// How often chargers are pinged.
+    pub ping_interval: Duration,
+    /// How long a command may take, from asking to its outcome.
+    pub command_timeout: Duration,
+}
+
+/// How long a token is taken to be good without asking the database. A revocation on this node is
+/// felt at once; one by another node or by `enchufe token` within this time.
+const TOKEN_TTL: Duration = Duration::from_secs(2);
+/// Tokens remembered for so long. Each is looked up at most once in that time.
+const MAX_KNOWN_TOKENS: u64 = 1_000;
+
+/// An empty memory of access tokens.
+pub fn known_tokens() -> sync::Cache<String, Token> {
+    sync::Cache::builder()
+        .max_capacity(MAX_KNOWN_TOKENS)
+        .time_to_live(TOKEN_TTL)
+        .build()
+}
+
+impl App {
+    /// Joins the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// A new id that sorts after those made before.
+    pub fn new_id(&self) -> Uuid {
+        new_id(self.clock.now())
+    }
+}
+
+/// An id (UUID version 7) made at this time.
+pub fn new_id(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

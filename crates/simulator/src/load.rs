@@ -1,0 +1,225 @@
+//! A load on a server: thousands of chargers that say what real ones say, count and measure.
+//!
+//! They are simpler than a [`Charger`](crate::Charger): a task each, one call at a time, small
+//! buffers. A run has phases: everybody connects, at a pace; everybody works, for a time; and the
+//! line is closed in good order. What a server has acknowledged can be written to a [`Journal`].
+
+mod histogram;
+mod journal;
+mod line;
+mod member;
+mod stats;
+mod story;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::Dialer;
+use member::Member;
+use stats::Times;
+
+pub use histogram::Histogram;
+pub use journal::{Entry, Journal, Writing};
+pub use stats::{Action, Report, Row, Snapshot, Stats};
+
+/// Chargers of one run: a process has so many sockets and ports, and no more.
+pub const MAX_CHARGERS: usize = 60_000;
+
+/// Handshakes at the same time. More would only wait in the kernel, and time out there.
+const MAX_DIALS: usize = 256;
+
+/// How long connecting may take beyond its pace before the work begins without the missing.
+const GATHER_GRACE: Duration = Duration::from_secs(60);
+
+/// How long everybody may take to come back after a storm.
+const STORM_LIMIT: Duration = Duration::from_secs(120);
+
+/// Between looks at whether everybody is there.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the chargers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// They are there. A heartbeat now and then.
+    Idle,
+    /// Heartbeats.
+    Heartbeats,
+    /// StatusNotifications of one connector.
+    Statuses,
+    /// Cars come, charge and leave.
+    Busy,
+    /// All lines are cut at once, and all chargers come back at once.
+    Storm,
+    /// Busy, and each line is lost every few seconds, often between a call and its answer.
+    Flaky,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where chargers connect, without an identity. With several, each line chooses one.
+    pub servers: Vec<Url>,
+    /// Identities are this and a number.
+    pub prefix: String,
+    /// The first number.
+    pub first: u64,
+    /// How many; at most [`MAX_CHARGERS`].
+    pub chargers: usize,
+    /// What all of them present, if anything.
+    pub password: Option<String>,
+    /// The card they charge with.
+    pub tag: String,
+    /// What they do.
+    pub profile: Profile,
+    /// Calls a second, of all together. Without, each charger goes on as soon as it is answered.
+    pub rate: Option<f64>,
+    /// How long they work.
+    pub duration: Duration,
+    /// New lines a second while everybody connects. Without, as fast as they come.
+    pub connects: Option<f64>,
+    /// Between the heartbeats of a charger that has nothing else to say.
+    pub heartbeat: Duration,
+    /// Chance takes the same turns for the same seed.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            prefix: "SIM-".to_owned(),
+            first: 1,
+            chargers: 1,
+            password: None,
+            tag: "DEMO-0001".to_owned(),
+            profile: Profile::Busy,
+            rate: None,
+            duration: Duration::from_secs(30),
+            connects: None,
+            heartbeat: Duration::from_mins(5),
+            seed: 1,
+        }
+    }
+}
+
+/// What everybody does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Gather,
+    Work,
+    /// Counted, so that nobody goes through the same storm twice.
+    Storm(u32),
+    Over,
+}
+
+/// What the chargers of a run share.
+struct Shared {
+    options: Options,
+    dialer: Dialer,
+    dials: Semaphore,
+    stats: Arc<Stats>,
+    journal: Option<Journal>,
+    /// Chargers that the storm has cut off.
+    cut: AtomicUsize,
+    /// Between the calls of one charger.
+    interval: Option<Duration>,
+}
+
+/// Runs a load to its end, or until `shutdown`. `stats` can be watched meanwhile.
+///
+/// # Panics
+///
+/// When there is no server in the options.
+pub async fn run(
+    mut options: Options,
+    stats: Arc<Stats>,
+    journal: Option<Journal>,
+    shutdown: CancellationToken,
+) -> Report {
+    assert!(!options.servers.is_empty(), "a load needs a server");
+    options.chargers = options.chargers.min(MAX_CHARGERS);
+    let chargers = options.chargers;
+    let shared = Arc::new(Shared {
+        dialer: Dialer::default().abrupt(),
+        dials: Semaphore::new(MAX_DIALS),
+        stats: stats.clone(),
+        journal,
+        cut: AtomicUsize::new(0),
+        interval: options.rate.map(|rate| per(rate / as_f64(chargers))),
+        options,
+    });
+    let (phases, phase) = watch::channel(Phase::Gather);
+    let mut members = JoinSet::new();
+    let pace = shared.options.connects.map_or(Duration::ZERO, per);
+    for (index, number) in (0_u32..).zip(shared.options.first..).take(chargers) {
+        let member = Member::new(shared.clone(), phase.clone(), number);
+        members.spawn(member.live(pace.saturating_mul(index)));
+    }
+    let mut times = Times::default();
+    let phases = &phases;
+    shutdown.run_until_cancelled(conduct(&shared, phases, &mut times, pace)).await;
+    let report = stats.report(chargers, times);
+    phases.send_replace(Phase::Over);
+    members.join_all().await;
+    report
+}
+
+/// Leads everybody through the phases.
+async fn conduct(
+    shared: &Shared,
+    phases: &watch::Sender<Phase>,
+    times: &mut Times,
+    pace: Duration,
+) {
+    let chargers = u32::try_from(shared.options.chargers).unwrap_or(u32::MAX);
+    times.gather = everybody(shared, pace.saturating_mul(chargers) + GATHER_GRACE).await;
+    shared.stats.begin_work();
+    if shared.options.profile == Profile::Storm {
+        let (begun, there) = (Instant::now(), shared.stats.snapshot().booted);
+        phases.send_replace(Phase::Storm(1));
+        while shared.cut.load(Relaxed) < there {
+            tokio::time::sleep(LOOK).await;
+        }
+        let back = everybody(shared, STORM_LIMIT).await;
+        times.storm = back.map(|_| begun.elapsed());
+    }
+    phases.send_replace(Phase::Work);
+    let begun = Instant::now();
+    let rest = tokio::time::sleep(shared.options.duration);
+    tokio::pin!(rest);
+    // Kept up to date, so that a run that is cut short still knows how long it worked.
+    loop {
+        let ended = tokio::time::timeout(LOOK, &mut rest).await.is_ok();
+        times.work = begun.elapsed();
+        if ended {
+            break;
+        }
+    }
+}
+
+/// Waits until all are connected and accepted, and tells how long it took.
+async fn everybody(shared: &Shared, limit: Duration) -> Option<Duration> {
+    let begun = Instant::now();
+    while shared.stats.snapshot().booted < shared.options.chargers {
+        if begun.elapsed() > limit {
+            return None;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Some(begun.elapsed())
+}
+
+fn per(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::ZERO)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,121 @@
+//! Latencies, counted in buckets that grow with what they hold.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Buckets per doubling: a quantile is off by 3 % at most.
+const STEPS: u64 = 32;
+
+/// Doublings above the exact part: up to 2³¹ µs, over half an hour.
+const DOUBLINGS: usize = 26;
+
+const BUCKETS: usize = STEPS as usize * (DOUBLINGS + 1);
+
+/// Durations in microseconds. Many tasks record at once; nobody waits.
+#[derive(Debug)]
+pub struct Histogram {
+    buckets: Box<[AtomicU64]>,
+    longest: AtomicU64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            longest: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn record(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.buckets[bucket(micros)].fetch_add(1, Relaxed);
+        self.longest.fetch_max(micros, Relaxed);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
+        self.longest.store(0, Relaxed);
+    }
+
+    /// The longest.
+    pub fn max(&self) -> Duration {
+        Duration::from_micros(self.longest.load(Relaxed))
+    }
+
+    /// The duration that `per_mille` of them do not exceed; nothing when there are none.
+    pub fn quantile(&self, per_mille: u64) -> Duration {
+        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        let wanted = (total * per_mille).div_ceil(1000).max(1);
+        let mut seen = 0;
+        for (index, count) in counts.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return Duration::from_micros(upper_end(index)).min(self.max());
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+/// Exact below [`STEPS`]; above, the leading bits decide.
+fn bucket(micros: u64) -> usize {
+    let doublings = (micros / STEPS).checked_ilog2().map_or(0, |log| log + 1);
+    let index = if doublings == 0 {
+        micros
+    } else {
+        let shift = doublings - 1;
+        u64::from(doublings) * STEPS + (micros >> shift) - STEPS
+    };
+    usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS - 1)
+}
+
+fn upper_end(index: usize) -> u64 {
+    let index = index as u64;
+    let (doublings, step) = (index / STEPS, index % STEPS);
+    if doublings == 0 {
+        return step;
+    }
+    let shift = doublings - 1;
+    ((STEPS + step + 1) << shift) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_duration_has_a_bucket_close_to_it() {
+        let mut last = 0;
+        for micros in (0..3_000).chain((3_000..2_000_000_000).step_by(999_983)) {
+            let index = bucket(micros);
+            assert!(index >= last, "{micros}");
+            last = index;
+            let end = upper_end(index);
+            assert!(end >= micros && (end - micros) * STEPS <= micros.max(1), "{micros} in {end}");
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_are_of_what_was_recorded() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.quantile(500), Duration::ZERO);
+        (1..=1000).for_each(|millis| histogram.record(Duration::from_millis(millis)));
+        let near = |per_mille, millis: u64| {
+            let found = histogram.quantile(per_mille).as_micros();
+            let expected = u128::from(millis) * 1000;
+            assert!(found >= expected && found <= expected * 104 / 100, "{per_mille}: {found}");
+        };
+        near(500, 500);
+        near(990, 990);
+        assert_eq!(histogram.quantile(1000), Duration::from_secs(1));
+        assert_eq!(histogram.max(), Duration::from_secs(1));
+        histogram.clear();
+        assert_eq!(histogram.quantile(990), Duration::ZERO);
+    }
+}

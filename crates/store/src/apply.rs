@@ -1,0 +1,98 @@
+//! Many commits written into one transaction.
+
+use std::collections::{BTreeMap, HashSet};
+
+use domain::Event;
+
+use crate::StoreError;
+use crate::batch::Batch;
+use crate::commit::{Prepared, Write};
+use crate::db::{Connection, Value};
+use crate::events;
+
+/// What an attempt to write many commits came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// All are in the transaction.
+    All(Places),
+    /// Some guard did not hold. Nothing may be committed.
+    Refused,
+}
+
+/// Which places in the sequence the events of a transaction have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The last one; 0 when there are no events.
+    pub(crate) last: i64,
+    /// PostgreSQL's name for the transaction, to ask after it should its answer be lost.
+    pub(crate) transaction: Option<String>,
+}
+
+/// Writes commits into the open transaction.
+pub(crate) async fn apply(
+    connection: &mut Connection,
+    commits: &[&Prepared],
+) -> Result<Applied, StoreError> {
+    for (_, (batch, writes)) in batches(commits) {
+        let guarded = writes.iter().any(|(_, w)| w.statement.is_guarded());
+        if !batch.run(connection).await? && guarded {
+            return Ok(Applied::Refused);
+        }
+    }
+    // Last, because it holds every other node's events back until the commit: the sequence is in
+    // the order of the commits, and has no gaps.
+    let rows: Vec<&[Value; 4]> = commits.iter().flat_map(|c| &c.event_rows).collect();
+    events::append(connection, &rows).await.map(Applied::All)
+}
+
+/// Finds out, in an open transaction that is rolled back afterwards, which commits are refused.
+pub(crate) async fn find_refused(
+    connection: &mut Connection,
+    commits: &[&Prepared],
+) -> Result<HashSet<usize>, StoreError> {
+    let mut refused = HashSet::new();
+    for (_, (batch, writes)) in batches(commits) {
+        if !writes.iter().any(|(_, w)| w.statement.is_guarded()) {
+            continue;
+        }
+        let mut written = HashSet::new();
+        for row in batch.run_telling(connection).await? {
+            written.insert(row.text(0)?);
+        }
+        let missing = writes
+            .iter()
+            .filter(|(_, write)| !written.contains(write.key.1.as_ref()));
+        refused.extend(missing.map(|(commit, _)| *commit));
+    }
+    Ok(refused)
+}
+
+/// One batch for each statement, with the writes in it and the commits they are of.
+type Batches<'a> = BTreeMap<&'static str, (Batch, Vec<(usize, &'a Write)>)>;
+
+fn batches<'a>(commits: &[&'a Prepared]) -> Batches<'a> {
+    let mut batches = Batches::new();
+    for (number, commit) in commits.iter().enumerate() {
+        for write in &commit.writes {
+            let (batch, writes) = batches
+                .entry(write.statement.place())
+                .or_insert_with(|| (Batch::new(write.statement), Vec::new()));
+            batch.push(&write.row);
+            writes.push((number, write));
+        }
+    }
+    batches
+}
+
+/// Gives the events of commits their places, once these are committed.
+pub(crate) fn number(commits: &mut [&mut Prepared], places: &Places) -> Vec<Event> {
+    let count: usize = commits.iter().map(|commit| commit.events.len()).sum();
+    let first = places.last + 1 - i64::try_from(count).unwrap_or(i64::MAX);
+    let events = commits
+        .iter_mut()
+        .flat_map(|commit| std::mem::take(&mut commit.events));
+    (first..)
+        .zip(events)
+        .map(|(seq, event)| Event { seq, event })
+        .collect()
+}

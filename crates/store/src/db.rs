@@ -1,0 +1,408 @@
+//! The two databases behind one face: values in, rows out.
+//!
+//! All columns are `TEXT` or `BIGINT`, so a statement and its values read the same for both, and
+//! the difference between the databases ends in this file and in `batch`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+
+use crate::batch::Kind;
+use crate::connect::{postgres_options, sqlite_options, writer_settings};
+use crate::{Location, StoreError};
+
+/// Read connections to SQLite: more than cores only wait for each other.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL for reads. Commits use one more.
+const POSTGRES_READERS: u32 = 8;
+/// How long a read waits for a connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A value for a statement. Texts are shared: a batch that is tried again copies none.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Text(Arc<str>),
+    Int(i64),
+    NoText,
+    NoInt,
+}
+
+impl From<&str> for Value {
+    /// PostgreSQL has no place for U+0000 in a text. A charger that sends one must not lose its
+    /// record, so it is kept as U+FFFD in columns, for both databases; documents keep it escaped.
+    fn from(text: &str) -> Self {
+        if text.contains('\0') {
+            Self::Text(text.replace('\0', "\u{fffd}").into())
+        } else {
+            Self::Text(text.into())
+        }
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        text.map_or(Self::NoText, Self::from)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::NoInt, Self::Int)
+    }
+}
+
+/// A row of an answer.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// Reads a column by its place.
+macro_rules! column {
+    ($row:expr, $index:expr, $type:ty) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get::<$type, _>($index),
+            Row::Postgres(row) => row.try_get::<$type, _>($index),
+        }
+        .map_err(StoreError::Database)
+    };
+}
+
+impl Row {
+    pub(crate) fn text(&self, index: usize) -> Result<String, StoreError> {
+        column!(self, index, String)
+    }
+
+    pub(crate) fn int(&self, index: usize) -> Result<i64, StoreError> {
+        column!(self, index, i64)
+    }
+
+    pub(crate) fn opt_int(&self, index: usize) -> Result<Option<i64>, StoreError> {
+        column!(self, index, Option<i64>)
+    }
+
+    /// Reads a document.
+    pub(crate) fn doc<T: serde::de::DeserializeOwned>(
+        &self,
+        index: usize,
+    ) -> Result<T, StoreError> {
+        let text = column!(self, index, &str)?;
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+/// A statement with its values bound.
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query($sql);
+        for value in $values {
+            query = match value {
+                Value::Text(text) => query.bind(Arc::clone(text)),
+                Value::Int(number) => query.bind(*number),
+                Value::NoText => query.bind(None::<String>),
+                Value::NoInt => query.bind(None::<i64>),
+            };
+        }
+        query
+    }};
+}
+
+/// A statement with the columns of its rows bound as arrays.
+macro_rules! bound_arrays {
+    ($sql:expr, $kinds:expr, $rows:expr) => {{
+        let mut query = sqlx::query($sql);
+        for (column, kind) in $kinds.iter().enumerate() {
+            let values = $rows.iter().skip(column).step_by($kinds.len());
+            query = match kind {
+                Kind::Text => query.bind(values.map(Value::as_text).collect::<Vec<_>>()),
+                Kind::Int => query.bind(values.map(Value::as_int).collect::<Vec<_>>()),
+            };
+        }
+        query
+    }};
+}
+
+impl Value {
+    /// Its text, empty when it is none.
+    pub(crate) fn shared_text(&self) -> Arc<str> {
+        match self {
+            Self::Text(text) => Arc::clone(text),
+            _ => Arc::from(""),
+        }
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
+    rows.into_iter().map(row).collect()
+}
+
+/// Connections for reading.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    pub(crate) async fn open(location: &Location) -> Result<Self, StoreError> {
+        match location {
+            Location::Sqlite(path) => SqlitePoolOptions::new()
+                .max_connections(SQLITE_READERS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .test_before_acquire(false)
+                // Whatever writes belongs to the writer.
+                .connect_with(sqlite_options(path).pragma("query_only", "ON"))
+                .await
+                .map(Self::Sqlite),
+            Location::Postgres(url) => PgPoolOptions::new()
+                .max_connections(POSTGRES_READERS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // One round trip less for each read; a dead connection is found by using it.
+                .test_before_acquire(false)
+                .connect_with(postgres_options(url)?)
+                .await
+                .map(Self::Postgres),
+        }
+        .map_err(sort_error)
+    }
+
+    /// Reads. After a restart of the database the pool's connections are dead, and each read that
+    /// meets one tries the next: there are only so many.
+    pub(crate) async fn fetch(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let started = Instant::now();
+        for _ in 0..POSTGRES_READERS {
+            match self.try_fetch(sql, values).await {
+                Err(error) if is_connection_lost(&error) && started.elapsed() < ACQUIRE_TIMEOUT => {
+                }
+                result => return result.map_err(sort_error),
+            }
+        }
+        self.try_fetch(sql, values).await.map_err(sort_error)
+    }
+
+    async fn try_fetch(
+        &self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => rows(bound!(sql, values).fetch_all(pool).await?, Row::Sqlite),
+            Self::Postgres(pool) => rows(bound!(sql, values).fetch_all(pool).await?, Row::Postgres),
+        })
+    }
+
+    /// Has the database read a statement without running it.
+    pub(crate) async fn prepare(&self, sql: &'static str) -> Result<(), StoreError> {
+        let sql = sql.into_sql_str();
+        match self {
+            Self::Sqlite(pool) => pool.prepare(sql).await.map(drop),
+            Self::Postgres(pool) => pool.prepare(sql).await.map(drop),
+        }
+        .map_err(sort_error)
+    }
+
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        let (size, idle) = match self {
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
+            Self::Postgres(pool) => (pool.size(), pool.num_idle()),
+        };
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        (size.saturating_sub(idle), idle)
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The one connection that writes.
+pub(crate) enum Connection {
+    Sqlite(Box<SqliteConnection>),
+    Postgres(Box<PgConnection>),
+}
+
+impl Connection {
+    pub(crate) async fn open(location: &Location) -> Result<Self, StoreError> {
+        match location {
+            Location::Sqlite(path) => SqliteConnection::connect_with(&sqlite_options(path))
+                .await
+                .map(|connection| Self::Sqlite(Box::new(connection))),
+            Location::Postgres(url) => {
+                let options = postgres_options(url)?;
+                let connect = async {
+                    let mut connection = PgConnection::connect_with(&options).await?;
+                    writer_settings(&mut connection).await?;
+                    Ok(Self::Postgres(Box::new(connection)))
+                };
+                // A host that is gone does not refuse; it says nothing.
+                tokio::time::timeout(ACQUIRE_TIMEOUT, connect)
+                    .await
+                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
+        }
+        .map_err(sort_error)
+    }
+
+    /// Runs a statement and tells how many rows it wrote.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(connection) => bound!(sql, values)
+                .execute(connection.as_mut())
+                .await
+                .map(|done| done.rows_affected()),
+            Self::Postgres(connection) => bound!(sql, values)
+                .execute(connection.as_mut())
+                .await
+                .map(|done| done.rows_affected()),
+        }
+        .map_err(sort_error)
+    }
+
+    pub(crate) async fn fetch(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(connection) => bound!(sql, values)
+                .fetch_all(connection.as_mut())
+                .await
+                .map(|all| rows(all, Row::Sqlite)),
+            Self::Postgres(connection) => bound!(sql, values)
+                .fetch_all(connection.as_mut())
+                .await
+                .map(|all| rows(all, Row::Postgres)),
+        }
+        .map_err(sort_error)
+    }
+
+    /// Runs a statement over whole columns and tells how many rows it wrote.
+    pub(crate) async fn execute_arrays(
+        &mut self,
+        sql: &'static str,
+        kinds: &[Kind],
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        let connection = self.postgres()?;
+        let done = bound_arrays!(sql, kinds, values).execute(connection).await;
+        done.map(|done| done.rows_affected()).map_err(sort_error)
+    }
+
+    /// Runs a statement over whole columns and fetches what it returns.
+    pub(crate) async fn fetch_arrays(
+        &mut self,
+        sql: &'static str,
+        kinds: &[Kind],
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let connection = self.postgres()?;
+        let all = bound_arrays!(sql, kinds, values)
+            .fetch_all(connection)
+            .await;
+        all.map(|all| rows(all, Row::Postgres)).map_err(sort_error)
+    }
+
+    fn postgres(&mut self) -> Result<&mut PgConnection, StoreError> {
+        match self {
+            Self::Postgres(connection) => Ok(connection),
+            Self::Sqlite(_) => Err(StoreError::Corrupt("SQLite has no arrays".to_owned())),
+        }
+    }
+
+    /// Begins a transaction that will write: SQLite takes its lock now rather than fail later.
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        let sql = match self {
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+            Self::Postgres(_) => "BEGIN",
+        };
+        self.execute(sql, &[]).await.map(drop)
+    }
+
+    pub(crate) async fn close(self) {
+        // Nothing is pending on it, so a failing close loses nothing.
+        let _ = match self {
+            Self::Sqlite(connection) => connection.close().await,
+            Self::Postgres(connection) => connection.close().await,
+        };
+    }
+}
+
+/// True when the connection is dead, and another one may be alive.
+fn is_connection_lost(error: &sqlx::Error) -> bool {
+    /// PostgreSQL's farewell: shutting down, crashing.
+    const FAREWELL: &[&str] = &["57P01", "57P02"];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(inner) => inner
+            .code()
+            .is_some_and(|code| FAREWELL.contains(&code.as_ref())),
+        _ => false,
+    }
+}
+
+/// Tells a database that is away, which passes, from a statement it refuses, which does not.
+pub(crate) fn sort_error(error: sqlx::Error) -> StoreError {
+    /// PostgreSQL: shutting down, crashing, starting, too many connections, read-only standby;
+    /// serialization failure and deadlock; a lock, a statement or a transaction that took too
+    /// long. SQLite: busy, locked.
+    const PASSING: &[&str] = &[
+        "57P01", "57P02", "57P03", "53300", "25006", "40001", "40P01", "08000", "08001", "08003",
+        "08004", "08006", "55P03", "57014", "25P03", "25P04", "5", "6", "261", "517",
+    ];
+    match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => StoreError::Unavailable,
+        sqlx::Error::Database(inner)
+            if inner
+                .code()
+                .is_some_and(|code| PASSING.contains(&code.as_ref())) =>
+        {
+            StoreError::Unavailable
+        }
+        _ => StoreError::Database(error),
+    }
+}

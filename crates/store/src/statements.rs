@@ -1,0 +1,79 @@
+//! Every statement, for the test that prepares each of them on both databases.
+
+use crate::batch::Statement;
+use crate::db::Pool;
+use crate::{StoreError, access, commands, events, sessions, stations};
+
+/// Statements over one row of values at a time, or over none.
+const PLAIN: &[&str] = &[
+    access::TOKEN_BY_HASH,
+    access::LIST_TOKENS,
+    access::GET_CREDENTIALS,
+    access::GET_ID_TAG,
+    access::LIST_ID_TAGS,
+    access::GET_IDEMPOTENCY,
+    access::FORGET_IDEMPOTENCY,
+    crate::COUNT,
+    crate::LAST_SEQ,
+    commands::GET,
+    commands::LIST,
+    commands::OPEN,
+    events::TAKE_PLACES,
+    events::AFTER,
+    events::AFTER_OF_STATION,
+    events::HISTORY,
+    sessions::GET,
+    sessions::BY_START,
+    sessions::BY_TRANSACTION,
+    sessions::ACTIVE_AT,
+    sessions::LIST,
+    sessions::LIST_ACTIVE,
+    sessions::LIST_OF_STATION,
+    sessions::READINGS,
+    sessions::COUNT_ACTIVE,
+    stations::GET,
+    stations::LIST,
+    stations::ONLINE,
+    stations::TOTALS,
+];
+
+/// Statements over many rows.
+const BATCHED: &[&Statement] = &[
+    &access::INSERT_TOKEN,
+    &access::DELETE_TOKEN,
+    &access::UPSERT_CREDENTIALS,
+    &access::INSERT_ID_TAG,
+    &access::UPDATE_ID_TAG,
+    &access::DELETE_ID_TAG,
+    &access::INSERT_IDEMPOTENCY,
+    &commands::INSERT,
+    &commands::END,
+    &events::INSERT,
+    &sessions::INSERT,
+    &sessions::UPDATE,
+    &sessions::INSERT_METER_VALUE,
+    &stations::INSERT,
+    &stations::UPDATE,
+    &stations::DELETE,
+];
+
+/// What only PostgreSQL is asked.
+const POSTGRES: &[&str] = &[
+    events::TAKE_PLACES_NAMED,
+    events::NAME_TRANSACTION,
+    events::TRANSACTION_STATUS,
+];
+
+impl Pool {
+    /// Prepares every statement in all its forms, and tells how many there are.
+    pub(crate) async fn prepare_all(&self) -> Result<usize, StoreError> {
+        let postgres = matches!(self, Self::Postgres(_));
+        let batched = BATCHED.iter().flat_map(|s| s.texts(postgres));
+        let own = if postgres { POSTGRES } else { &[] };
+        let all: Vec<&str> = PLAIN.iter().chain(own).copied().chain(batched).collect();
+        for sql in &all {
+            self.prepare(sql).await?;
+        }
+        Ok(all.len())
+    }
+}

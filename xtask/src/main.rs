@@ -1,0 +1,59 @@
+//! The project’s own chores: `cargo xtask <chore>`.
+//!
+//! Each chore is one file here. They call the same tools a person would call by hand (cargo, curl,
+//! `pg_ctl`, npm, pip), say which, and leave nothing running but what `cargo xtask env` starts on
+//! purpose.
+
+mod clients;
+mod env;
+mod generate;
+mod schemathesis;
+mod serve;
+mod shell;
+mod suite;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::shell::Tally;
+
+const HELP: &str = "\
+cargo xtask <chore>
+
+  env [--stop]         prepare what the tests need under .testenv/, or stop it
+  test                 everything a change can break (make test)
+  check                formatting, lints and quick tests (make check)
+  generate [--check]   write the generated references under docs/, or name those out of date
+  clients              chargers written by others, against a running server
+  schemathesis         the OpenAPI description held against a running server
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    match args {
+        ["env"] => env::start().map(drop),
+        ["env", "--stop"] => env::stop(),
+        ["test"] => suite::test(),
+        ["check"] => suite::check(),
+        ["generate"] => generate::write(),
+        ["generate", "--check"] => generate::check(&serve::build()?),
+        ["clients"] => clients::run(&serve::build()?, &env::start()?, &mut Tally::default()),
+        ["schemathesis"] => schemathesis::run(&serve::build()?, &env::start()?),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no chore `{}`\n\n{HELP}", other.join(" ")),
+    }
+}
