@@ -11,6 +11,7 @@
 //! Secrets are apart: they come from the environment or from files named there, and never from
 //! flags, which everyone on the machine can read in the process list.
 
+mod fault;
 mod reference;
 mod sources;
 mod values;
@@ -21,8 +22,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+pub use fault::{ConfigError, Fault};
 pub use reference::reference;
-pub use sources::{ConfigError, DEFAULT_FILE, Fault, Flags, with_variables};
+pub use sources::{DEFAULT_FILE, Flags, with_variables};
 pub use values::{Secret, ServiceUrl, reachable};
 
 /// Shortest token accepted from the environment: below this it can be guessed in reasonable time.

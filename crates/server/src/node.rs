@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::Request;
 use axum::{Router, ServiceExt};
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use rand::TryRngCore as _;
 use store::{CommitObserver, Location, Store};
@@ -206,8 +206,10 @@ fn serve(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
-    let service = MapRequestLayer::new(trim_slash).layer(router);
-    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
+    let service = MapRequestLayer::new(trim_slash::<Incoming>).layer(router);
+    let service = ServiceExt::<http::Request<Incoming>>::into_make_service_with_connect_info::<
+        SocketAddr,
+    >(service);
     let task = tokio::spawn(server.handle(handle.clone()).serve(service));
     Ok((handle, task))
 }
@@ -220,7 +222,11 @@ fn trim_slash<B>(mut request: http::Request<B>) -> http::Request<B> {
         return request;
     }
     let trimmed = format!("/{}", path.trim_matches('/'));
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     if let Ok(uri) = format!("{trimmed}{query}").parse() {
         *request.uri_mut() = uri;
     }

@@ -98,7 +98,9 @@ enum Line {
     /// There, and taken for dead.
     Dead,
     /// Not to be had before.
-    Cut { until: Instant },
+    Cut {
+        until: Instant,
+    },
 }
 
 /// Whether the server has let this charger take part.
@@ -321,7 +323,10 @@ impl Charger {
         self.message_ids += 1;
         let id = self.message_ids.to_string();
         let deadline = now.instant + CALL_TIMEOUT;
-        self.peer.call(sent, id, call.action(), &call, deadline).ok().flatten()
+        self.peer
+            .call(sent, id, call.action(), &call, deadline)
+            .ok()
+            .flatten()
     }
 
     fn next_call(&mut self, now: Moment) -> Option<(Sent, ChargerCall)> {
@@ -376,7 +381,11 @@ impl Charger {
             self.report_all(now);
             self.settings.number("HeartbeatInterval")
         } else {
-            let wait = if asked.is_zero() { BOOT_INTERVAL } else { asked.min(MAX_INTERVAL) };
+            let wait = if asked.is_zero() {
+                BOOT_INTERVAL
+            } else {
+                asked.min(MAX_INTERVAL)
+            };
             self.registration = Registration::Waiting {
                 until: now.instant + wait,
             };
@@ -474,12 +483,16 @@ impl Charger {
 
     /// Tells one state; 0 is the charger's own.
     fn report(&mut self, number: usize, now: Moment) {
-        let shown = match number.checked_sub(1).and_then(|index| self.connectors.get(index)) {
+        let shown = match number
+            .checked_sub(1)
+            .and_then(|index| self.connectors.get(index))
+        {
             Some(connector) => connector.shown.clone(),
-            None if self.operative => {
-                (ChargePointStatus::Available, ChargePointErrorCode::NoError)
-            }
-            None => (ChargePointStatus::Unavailable, ChargePointErrorCode::NoError),
+            None if self.operative => (ChargePointStatus::Available, ChargePointErrorCode::NoError),
+            None => (
+                ChargePointStatus::Unavailable,
+                ChargePointErrorCode::NoError,
+            ),
         };
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let mut call = StatusNotification::new(number, shown.0);

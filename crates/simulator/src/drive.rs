@@ -85,7 +85,9 @@ pub async fn drive(
 }
 
 fn backoff(attempts: u32) -> Duration {
-    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_WAIT)
+    FIRST_WAIT
+        .saturating_mul(2_u32.saturating_pow(attempts))
+        .min(LONGEST_WAIT)
 }
 
 async fn send_all(charger: &mut Charger, link: &mut Option<Link>) -> Result<(), LinkError> {

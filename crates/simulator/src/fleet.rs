@@ -18,7 +18,13 @@ use crate::{
 
 /// The cards that visitors carry. A server that wants them to charge must know them.
 pub const ID_TAGS: [&str; 8] = [
-    "DEMO-0001", "DEMO-0002", "DEMO-0003", "DEMO-0004", "DEMO-0005", "DEMO-0006", "DEMO-0007",
+    "DEMO-0001",
+    "DEMO-0002",
+    "DEMO-0003",
+    "DEMO-0004",
+    "DEMO-0005",
+    "DEMO-0006",
+    "DEMO-0007",
     "DEMO-0008",
 ];
 
@@ -291,9 +297,18 @@ mod tests {
         assert_eq!(distinct(|station| station.name.clone()), 12);
         assert!(distinct(|station| station.vendor.clone()) >= 4);
         for station in &stations {
-            assert!(station.vendor.len() <= 20 && station.model.len() <= 20, "{station:?}");
-            assert!((39.3..39.7).contains(&station.latitude.as_f64()), "{station:?}");
-            assert!((-0.5..-0.2).contains(&station.longitude.as_f64()), "{station:?}");
+            assert!(
+                station.vendor.len() <= 20 && station.model.len() <= 20,
+                "{station:?}"
+            );
+            assert!(
+                (39.3..39.7).contains(&station.latitude.as_f64()),
+                "{station:?}"
+            );
+            assert!(
+                (-0.5..-0.2).contains(&station.longitude.as_f64()),
+                "{station:?}"
+            );
         }
     }
 }

@@ -102,13 +102,20 @@ impl fmt::Display for Happening {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Unreachable { reason, wait } => {
-                write!(f, "not connected: {reason}; next attempt in {:.1} s", wait.as_secs_f32())
+                write!(
+                    f,
+                    "not connected: {reason}; next attempt in {:.1} s",
+                    wait.as_secs_f32()
+                )
             }
             Self::Disconnected { reason } => write!(f, "line lost: {reason}"),
             Self::Booted {
                 status: RegistrationStatus::Accepted,
                 interval,
-            } => write!(f, "the server knows this charger; a heartbeat every {interval} s"),
+            } => write!(
+                f,
+                "the server knows this charger; a heartbeat every {interval} s"
+            ),
             Self::Booted { status, interval } => {
                 write!(f, "the server says {status}; asking again in {interval} s")
             }
@@ -136,20 +143,29 @@ impl fmt::Display for Happening {
                 connector,
                 transaction,
                 tag,
-            } => write!(f, "connector {connector}: transaction {transaction} for tag {tag}"),
+            } => write!(
+                f,
+                "connector {connector}: transaction {transaction} for tag {tag}"
+            ),
             Self::Metered {
                 connector,
                 power_w,
                 energy_wh,
             } => {
                 let kilowatts = f64::from(*power_w) / 1000.0;
-                write!(f, "connector {connector}: {kilowatts:.1} kW, {energy_wh} Wh so far")
+                write!(
+                    f,
+                    "connector {connector}: {kilowatts:.1} kW, {energy_wh} Wh so far"
+                )
             }
             Self::Stopped {
                 connector,
                 energy_wh,
                 reason,
-            } => write!(f, "connector {connector}: stopped after {energy_wh} Wh ({reason})"),
+            } => write!(
+                f,
+                "connector {connector}: stopped after {energy_wh} Wh ({reason})"
+            ),
             Self::Commanded { action, answer } => {
                 write!(f, "the server asks {action}: {answer}")
             }

@@ -40,7 +40,10 @@ pub struct Dialer {
 impl Default for Dialer {
     fn default() -> Self {
         let options = Options::default()
-            .with_limits(ocpp::frame::MAX_FRAME_BYTES, 2 * ocpp::frame::MAX_FRAME_BYTES)
+            .with_limits(
+                ocpp::frame::MAX_FRAME_BYTES,
+                2 * ocpp::frame::MAX_FRAME_BYTES,
+            )
             .with_read_buffer_capacity(READ_BUFFER)
             .with_write_buffer_capacity(WRITE_BUFFER)
             .with_compression_level(CompressionLevel::fast())
@@ -88,7 +91,7 @@ fn refusal(status: u16) -> String {
 
 impl Dialer {
     /// Lines of this dialer vanish without a word when they are dropped, as they do in a power cut.
-    /// It also leaves no port behind in TIME_WAIT, of which a load generator would run out.
+    /// It also leaves no port behind in `TIME_WAIT`, of which a load generator would run out.
     #[must_use]
     pub fn abrupt(self) -> Self {
         Self {
@@ -114,7 +117,10 @@ impl Dialer {
     async fn open(&self, url: Url, request: HttpRequestBuilder) -> Result<Link, LinkError> {
         let opened = if url.scheme() == "wss" {
             let options = self.options.clone();
-            WebSocket::connect(url).with_options(options).with_request(request).await
+            WebSocket::connect(url)
+                .with_options(options)
+                .with_request(request)
+                .await
         } else {
             let stream = self.connect(&url).await?;
             let options = self.options.clone();
@@ -133,9 +139,15 @@ impl Dialer {
         };
         // `host_str` keeps the brackets of an IPv6 address, which a resolver does not know.
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, port)).await.map_err(WebSocketError::from)?;
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(WebSocketError::from)?;
         let set = stream.set_nodelay(true);
-        let set = if self.abrupt { set.and_then(|()| stream.set_zero_linger()) } else { set };
+        let set = if self.abrupt {
+            set.and_then(|()| stream.set_zero_linger())
+        } else {
+            set
+        };
         set.map_err(WebSocketError::from)?;
         Ok(stream.into())
     }
@@ -159,7 +171,10 @@ fn request(id: &str, password: Option<&[u8]>) -> HttpRequestBuilder {
     };
     // The password may be raw bytes that are no text (OCPP 1.6 security whitepaper §2.3).
     let pair = [id.as_bytes(), b":", password].concat();
-    request.header("Authorization", format!("Basic {}", BASE64_STANDARD.encode(pair)))
+    request.header(
+        "Authorization",
+        format!("Basic {}", BASE64_STANDARD.encode(pair)),
+    )
 }
 
 /// A line to the server.
@@ -223,7 +238,9 @@ mod tests {
     fn a_password_may_be_any_bytes() {
         let request = request("CP-1", Some(&[0xff, 0x00])).body(()).unwrap();
         let header = request.headers()["authorization"].to_str().unwrap();
-        let sent = BASE64_STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
+        let sent = BASE64_STANDARD
+            .decode(header.strip_prefix("Basic ").unwrap())
+            .unwrap();
         assert_eq!(sent, b"CP-1:\xff\x00");
     }
 }

@@ -35,10 +35,10 @@ pub const MAX_CHARGERS: usize = 60_000;
 const MAX_DIALS: usize = 256;
 
 /// How long connecting may take beyond its pace before the work begins without the missing.
-const GATHER_GRACE: Duration = Duration::from_secs(60);
+const GATHER_GRACE: Duration = Duration::from_mins(1);
 
 /// How long everybody may take to come back after a storm.
-const STORM_LIMIT: Duration = Duration::from_secs(120);
+const STORM_LIMIT: Duration = Duration::from_mins(2);
 
 /// Between looks at whether everybody is there.
 const LOOK: Duration = Duration::from_millis(20);
@@ -50,7 +50,7 @@ pub enum Profile {
     Idle,
     /// Heartbeats.
     Heartbeats,
-    /// StatusNotifications of one connector.
+    /// State changes of one connector.
     Statuses,
     /// Cars come, charge and leave.
     Busy,
@@ -163,7 +163,9 @@ pub async fn run(
     }
     let mut times = Times::default();
     let phases = &phases;
-    shutdown.run_until_cancelled(conduct(&shared, phases, &mut times, pace)).await;
+    shutdown
+        .run_until_cancelled(conduct(&shared, phases, &mut times, pace))
+        .await;
     let report = stats.report(chargers, times);
     phases.send_replace(Phase::Over);
     members.join_all().await;

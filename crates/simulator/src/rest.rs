@@ -86,7 +86,9 @@ impl Api {
         let mut connection = Connection::open(self).await?;
         for tag in tags {
             let path = format!("/api/v1/id-tags/{tag}");
-            connection.ask(Method::PUT, &path, &json!({"status": "accepted"}), &[]).await?;
+            connection
+                .ask(Method::PUT, &path, &json!({"status": "accepted"}), &[])
+                .await?;
         }
         let stations = Arc::new(stations);
         let next = Arc::new(AtomicUsize::new(0));
@@ -138,7 +140,9 @@ impl<'a> Connection<'a> {
             "evses": station.connectors.iter().map(evse).collect::<Vec<_>>(),
         });
         let conflict = [StatusCode::CONFLICT];
-        let status = self.ask(Method::POST, "/api/v1/stations", &body, &conflict).await?;
+        let status = self
+            .ask(Method::POST, "/api/v1/stations", &body, &conflict)
+            .await?;
         if let Some(password) = &station.password {
             let path = format!("/api/v1/stations/{}/credentials", station.id);
             let body = json!({"password": password, "security_profile": 1});
@@ -166,12 +170,19 @@ impl<'a> Connection<'a> {
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         // Read to its end even if nobody wants it: the connection is used again.
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| RestError::Answer(error.to_string()))?.to_bytes();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
+        let body = body
+            .map_err(|error| RestError::Answer(error.to_string()))?
+            .to_bytes();
         if status.is_success() || also_fine.contains(&status) {
             return Ok(status);
         }
-        let body = String::from_utf8_lossy(&body).chars().take(MAX_SHOWN).collect();
+        let body = String::from_utf8_lossy(&body)
+            .chars()
+            .take(MAX_SHOWN)
+            .collect();
         Err(RestError::Refused {
             method,
             path: path.to_owned(),

@@ -3,13 +3,13 @@
 //! Each source becomes a list of `--name=value` arguments. Laid one after the other, weakest first,
 //! the parser's own rule that the last one wins is the precedence.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use super::fault::{ConfigError, Fault, unknown};
 use super::{Config, MIN_TOKEN_LENGTH, SECRETS, Secret, ServiceUrl};
 
 /// Read if it exists and no other file is named.
@@ -20,9 +20,6 @@ const PREFIX: &str = "ENCHUFE_";
 
 /// Largest secret file read: tokens are far shorter, and a wrong path may name anything.
 const MAX_SECRET_FILE: u64 = 4_096;
-
-/// Furthest typing mistake for which another name is proposed.
-const MAX_TYPOS: usize = 3;
 
 /// The settings given as flags. Flatten this into a command's arguments, then [`load`](Self::load).
 #[derive(Clone, Debug, Default)]
@@ -400,75 +397,6 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
         .take(MAX_SECRET_FILE)
         .read_to_string(&mut text)?;
     Ok(text)
-}
-
-fn unknown(what: &str, name: &str, known: impl IntoIterator<Item = String>) -> String {
-    let closest = known
-        .into_iter()
-        .map(|candidate| (typos(name, &candidate), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= MAX_TYPOS);
-    match closest {
-        Some((_, candidate)) => format!("not a {what}; did you mean `{candidate}`?"),
-        None => format!("not a {what}; docs/configuration.md and `enchufe serve --help` list them"),
-    }
-}
-
-/// How many letters differ (Levenshtein's distance).
-fn typos(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.chars().count()]
-}
-
-/// What is wrong with one setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The setting, as its source names it.
-    pub name: String,
-    /// What is wrong with it, and what would do.
-    pub fault: String,
-}
-
-impl Fault {
-    fn new(name: impl fmt::Display, fault: impl fmt::Display) -> Self {
-        Self {
-            name: name.to_string(),
-            fault: fault.to_string(),
-        }
-    }
-}
-
-/// Why the settings cannot be used: every fault found, not only the first.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
-    /// At least one.
-    pub faults: Vec<Fault>,
-}
-
-impl ConfigError {
-    fn one(name: impl fmt::Display, fault: impl fmt::Display) -> Self {
-        Self {
-            faults: vec![Fault::new(name, fault)],
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Fault { name, fault }) in self.faults.iter().enumerate() {
-            let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{name}: {fault}")?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

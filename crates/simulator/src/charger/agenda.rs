@@ -20,12 +20,7 @@ pub(super) enum Event {
 pub(super) struct Agenda(Vec<(Event, Recurring, Instant)>);
 
 impl Agenda {
-    pub(super) fn new(
-        character: &Character,
-        pace: Pace,
-        rng: &mut SmallRng,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(character: &Character, pace: Pace, rng: &mut SmallRng, now: Instant) -> Self {
         let planned = [
             (Event::Fault, character.faults),
             (Event::Outage, character.outages),
@@ -48,7 +43,10 @@ impl Agenda {
     ) -> Option<(Event, Duration)> {
         let (event, recurring, at) = self.0.iter_mut().find(|(_, _, at)| *at <= now)?;
         // From now on rather than from the plan: after a long sleep things do not pile up.
-        *at = now + pace.draw(recurring.every, rng).max(Duration::from_millis(1));
+        *at = now
+            + pace
+                .draw(recurring.every, rng)
+                .max(Duration::from_millis(1));
         Some((*event, pace.draw(recurring.lasts, rng)))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ocpp::IncomingCall;
 use ocpp::v16::{
     AvailabilityStatus, AvailabilityType, ChangeAvailability, ChangeAvailabilityConf,
     ChangeConfigurationConf, ChargerConf, ClearCacheConf, ClearCacheStatus, DataTransferConf,
@@ -11,7 +12,6 @@ use ocpp::v16::{
     RemoteStopTransactionConf, ResetConf, ResetStatus, ResetType, ServerCall, TriggerMessage,
     TriggerMessageConf, TriggerMessageStatus, UnlockConnectorConf, UnlockStatus,
 };
-use ocpp::IncomingCall;
 
 use super::connector::{Connector, State, Step};
 use super::{Charger, Sent};
@@ -91,10 +91,16 @@ impl Charger {
 
     /// The place of connector `number` in the list; there is none for 0.
     fn index(&self, number: i64) -> Option<usize> {
-        self.connectors.iter().position(|connector| connector.number == number)
+        self.connectors
+            .iter()
+            .position(|connector| connector.number == number)
     }
 
-    fn change_availability(&mut self, call: &ChangeAvailability, now: Moment) -> AvailabilityStatus {
+    fn change_availability(
+        &mut self,
+        call: &ChangeAvailability,
+        now: Moment,
+    ) -> AvailabilityStatus {
         let operative = call.kind == AvailabilityType::Operative;
         if call.connector_id != 0 {
             return match self.index(call.connector_id) {
@@ -110,14 +116,21 @@ impl Charger {
             .map(|index| self.open_or_close(index, operative, now))
             .collect();
         let waits = all.contains(&AvailabilityStatus::Scheduled);
-        if waits { AvailabilityStatus::Scheduled } else { AvailabilityStatus::Accepted }
+        if waits {
+            AvailabilityStatus::Scheduled
+        } else {
+            AvailabilityStatus::Accepted
+        }
     }
 
     fn open_or_close(&mut self, index: usize, operative: bool, now: Moment) -> AvailabilityStatus {
         let connector = &mut self.connectors[index];
         connector.closing = !operative;
         let is_closed = matches!(connector.state, State::Unavailable { .. });
-        let is_free = matches!(connector.state, State::Available { .. } | State::Reserved { .. });
+        let is_free = matches!(
+            connector.state,
+            State::Available { .. } | State::Reserved { .. }
+        );
         match (operative, is_closed, is_free) {
             (true, true, _) => self.set_free(index, now),
             // Free, or closed for maintenance and now for good.
@@ -155,7 +168,7 @@ impl Charger {
         let Some(index) = index else {
             return false;
         };
-        self.stop(index, Reason::Remote, now);
+        self.stop(index, &Reason::Remote, now);
         self.show(index, now);
         true
     }
@@ -166,7 +179,7 @@ impl Charger {
             ResetType::Hard => (Reason::HardReset, HARD_GRACE),
         };
         for index in 0..self.connectors.len() {
-            self.stop(index, reason.clone(), now);
+            self.stop(index, &reason, now);
             self.show(index, now);
         }
         self.restart_at = Some(now.instant + grace);
@@ -176,7 +189,7 @@ impl Charger {
         let Some(index) = self.index(number) else {
             return UnlockStatus::NotSupported;
         };
-        self.stop(index, Reason::UnlockCommand, now);
+        self.stop(index, &Reason::UnlockCommand, now);
         self.show(index, now);
         UnlockStatus::Unlocked
     }
@@ -201,7 +214,7 @@ impl Charger {
             }
             MessageTrigger::MeterValues => {
                 for index in places {
-                    let (values, key) = self.reading(index, ReadingContext::Trigger, now);
+                    let (values, key) = self.reading(index, &ReadingContext::Trigger, now);
                     match key {
                         Some(key) => self.outbox.push(key, values.into()),
                         None => self.pass(Sent::Passing("MeterValues"), values),
@@ -235,7 +248,11 @@ fn can_start(connector: &Connector) -> bool {
 }
 
 fn accepted(yes: bool) -> RemoteStartStopStatus {
-    if yes { RemoteStartStopStatus::Accepted } else { RemoteStartStopStatus::Rejected }
+    if yes {
+        RemoteStartStopStatus::Accepted
+    } else {
+        RemoteStartStopStatus::Rejected
+    }
 }
 
 /// An answer in a word.

@@ -155,12 +155,17 @@ impl Connector {
 impl Session {
     fn due(&self) -> Option<Instant> {
         // A pause is an event twice: the status changes when it begins and when it ends.
-        let pauses = self.pauses.iter().map(|pause| if pause.begun { pause.until } else { pause.from });
+        let pauses = self
+            .pauses
+            .iter()
+            .map(|pause| if pause.begun { pause.until } else { pause.from });
         pauses.chain(self.next_sample).chain([self.ends]).min()
     }
 
     fn pause(&self, now: Instant) -> Option<&Pause> {
-        self.pauses.iter().find(|pause| pause.from <= now && now < pause.until)
+        self.pauses
+            .iter()
+            .find(|pause| pause.from <= now && now < pause.until)
     }
 
     /// Notes which pauses have begun, and takes those that are over out of the way.
@@ -175,7 +180,11 @@ impl Session {
         if self.pause(now).is_some() {
             return 0;
         }
-        let whole = self.ends.saturating_duration_since(self.began).as_millis().max(1);
+        let whole = self
+            .ends
+            .saturating_duration_since(self.began)
+            .as_millis()
+            .max(1);
         let past = now.saturating_duration_since(self.began).as_millis();
         let progress = u64::try_from(past * 1000 / whole).unwrap_or(1000).min(1000);
         let share = if progress < RAMPED_UP {
@@ -263,6 +272,11 @@ mod tests {
             }],
         };
         let at = [0, 30, 60, 299, 300, 399, 400, 700, 850, 1000].map(|s| session.power(seconds(s)));
-        assert_eq!(at, [3_000, 6_500, 10_000, 10_000, 0, 0, 10_000, 10_000, 6_250, 2_500]);
+        assert_eq!(
+            at,
+            [
+                3_000, 6_500, 10_000, 10_000, 0, 0, 10_000, 10_000, 6_250, 2_500
+            ]
+        );
     }
 }

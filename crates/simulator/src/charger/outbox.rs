@@ -99,12 +99,7 @@ impl Outbox {
 
     /// The server refused the record. Chargers try a few times, waiting longer each time, and then
     /// drop it (OCPP 1.6 §3.7.1); if so, here it is.
-    pub(super) fn refused(
-        &mut self,
-        now: Instant,
-        wait: Duration,
-        attempts: u64,
-    ) -> Option<Entry> {
+    pub(super) fn refused(&mut self, now: Instant, wait: Duration, attempts: u64) -> Option<Entry> {
         self.sent = false;
         let head = self.queue.front_mut()?;
         head.refusals += 1;
@@ -124,7 +119,8 @@ impl Outbox {
 
     /// When [`next`](Self::next) will have something again.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.resume_at.filter(|_| !self.sent && !self.queue.is_empty())
+        self.resume_at
+            .filter(|_| !self.sent && !self.queue.is_empty())
     }
 
     /// The number the server gave a charge.
@@ -153,13 +149,20 @@ mod tests {
     #[test]
     fn the_number_is_filled_in_once_it_is_known() {
         let (mut outbox, now) = (outbox(), Instant::now());
-        assert!(matches!(outbox.next(now), Some(ChargerCall::StartTransaction(_))));
+        assert!(matches!(
+            outbox.next(now),
+            Some(ChargerCall::StartTransaction(_))
+        ));
         assert_eq!(outbox.next(now), None, "one at a time");
         outbox.delivered(Some(7));
-        let Some(ChargerCall::MeterValues(values)) = outbox.next(now) else { panic!() };
+        let Some(ChargerCall::MeterValues(values)) = outbox.next(now) else {
+            panic!()
+        };
         assert_eq!(values.transaction_id, Some(7));
         outbox.delivered(None);
-        let Some(ChargerCall::StopTransaction(stop)) = outbox.next(now) else { panic!() };
+        let Some(ChargerCall::StopTransaction(stop)) = outbox.next(now) else {
+            panic!()
+        };
         assert_eq!(stop.transaction_id, Some(7));
         outbox.delivered(None);
         assert_eq!(outbox.number(SessionKey(1)), None);
@@ -185,9 +188,14 @@ mod tests {
         assert!(outbox.refused(now, WAIT, 2).is_none());
         outbox.next(now + WAIT);
         assert!(outbox.refused(now, WAIT, 2).is_some());
-        assert!(matches!(outbox.next(now), Some(ChargerCall::MeterValues(_))));
+        assert!(matches!(
+            outbox.next(now),
+            Some(ChargerCall::MeterValues(_))
+        ));
         outbox.delivered(None);
-        let Some(ChargerCall::StopTransaction(stop)) = outbox.next(now) else { panic!() };
+        let Some(ChargerCall::StopTransaction(stop)) = outbox.next(now) else {
+            panic!()
+        };
         assert_eq!(stop.transaction_id, Some(NO_TRANSACTION));
     }
 
@@ -200,7 +208,13 @@ mod tests {
         }
         outbox.push(SessionKey(1), StopTransaction::default().into());
         assert_eq!(outbox.queue.len(), MAX_KEPT);
-        assert!(matches!(outbox.queue[0].call, ChargerCall::StartTransaction(_)));
-        assert!(matches!(outbox.queue[MAX_KEPT - 1].call, ChargerCall::StopTransaction(_)));
+        assert!(matches!(
+            outbox.queue[0].call,
+            ChargerCall::StartTransaction(_)
+        ));
+        assert!(matches!(
+            outbox.queue[MAX_KEPT - 1].call,
+            ChargerCall::StopTransaction(_)
+        ));
     }
 }

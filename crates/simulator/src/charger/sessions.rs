@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ocpp::Message as _;
 use ocpp::v16::{
     AuthorizationStatus, Authorize, AuthorizeConf, ChargePointErrorCode, ChargePointStatus,
-    ChargerCall, IdTagInfo, Measurand, MeterValue, MeterValues, Reason, ReadingContext,
+    ChargerCall, IdTagInfo, Measurand, MeterValue, MeterValues, ReadingContext, Reason,
     SampledValue, StartTransaction, StartTransactionConf, StopTransaction, UnitOfMeasure,
 };
 use rand::Rng as _;
@@ -19,7 +19,9 @@ use crate::{Happening, Moment};
 const FUMBLING: std::ops::RangeInclusive<u64> = 1_000..=2_500;
 
 /// What cars take at most, in watts: from a plug-in hybrid to a lorry.
-const VEHICLES: [u32; 8] = [3_700, 7_400, 11_000, 11_000, 22_000, 50_000, 125_000, 250_000];
+const VEHICLES: [u32; 8] = [
+    3_700, 7_400, 11_000, 11_000, 22_000, 50_000, 125_000, 250_000,
+];
 
 /// What breaks.
 const FAULTS: [ChargePointErrorCode; 6] = [
@@ -49,8 +51,10 @@ impl Charger {
         }
         match &mut connector.state {
             State::Available { .. } => self.plug_in(index, now),
-            State::Reserved { .. } | State::Finishing { .. } => self.set_free(index, now),
-            State::Faulted { .. } | State::Unavailable { .. } => self.set_free(index, now),
+            State::Reserved { .. }
+            | State::Finishing { .. }
+            | State::Faulted { .. }
+            | State::Unavailable { .. } => self.set_free(index, now),
             State::Preparing {
                 step: Step::Plugged,
                 visit,
@@ -66,7 +70,7 @@ impl Charger {
             State::Charging(session) => {
                 session.pass(now.instant);
                 if session.ends <= now.instant {
-                    self.stop(index, Reason::Local, now);
+                    self.stop(index, &Reason::Local, now);
                 } else if session.next_sample.is_some_and(|at| at <= now.instant) {
                     self.sample(index, now);
                 }
@@ -113,7 +117,11 @@ impl Charger {
             return;
         }
         let chosen = self.rng.random_range(0..self.tags.len().max(1));
-        let tag = self.tags.get(chosen).map_or(SOME_TAG, String::as_str).to_owned();
+        let tag = self
+            .tags
+            .get(chosen)
+            .map_or(SOME_TAG, String::as_str)
+            .to_owned();
         let fumbling = Duration::from_millis(self.rng.random_range(FUMBLING));
         let visit = self.visit(index, tag, true);
         self.connectors[index].state = State::Preparing {
@@ -227,7 +235,11 @@ impl Charger {
         };
         let mut pauses = Vec::new();
         if shares {
-            pauses.push(pause(ChargePointStatus::SuspendedEvse, SHARING.0, mark(SHARING.1)));
+            pauses.push(pause(
+                ChargePointStatus::SuspendedEvse,
+                SHARING.0,
+                mark(SHARING.1),
+            ));
         }
         if fills_up {
             pauses.push(pause(ChargePointStatus::SuspendedEv, FULL, began + stay));
@@ -247,7 +259,9 @@ impl Charger {
 
     /// The server has answered the oldest record.
     pub(super) fn recorded(&mut self, payload: &str, now: Moment) {
-        let conf = StartTransactionConf::parse(payload).map(|conf| conf.message).ok();
+        let conf = StartTransactionConf::parse(payload)
+            .map(|conf| conf.message)
+            .ok();
         let number = conf.as_ref().map(|conf| conf.transaction_id);
         let Some(entry) = self.outbox.delivered(number) else {
             return;
@@ -260,11 +274,14 @@ impl Charger {
             transaction: conf.transaction_id,
             tag: start.id_tag.unwrap_or_default(),
         });
-        let place = self.connectors.iter().position(|connector| match &connector.state {
-            State::Preparing { step, .. } => *step == Step::Starting(entry.session),
-            State::Charging(session) => session.key == entry.session,
-            _ => false,
-        });
+        let place = self
+            .connectors
+            .iter()
+            .position(|connector| match &connector.state {
+                State::Preparing { step, .. } => *step == Step::Starting(entry.session),
+                State::Charging(session) => session.key == entry.session,
+                _ => false,
+            });
         let Some(index) = place else {
             return; // over before the server heard of it
         };
@@ -273,9 +290,11 @@ impl Charger {
         if info.status != AuthorizationStatus::Accepted
             && self.settings.is_on("StopTransactionOnInvalidId")
         {
-            let tag = self.connectors[index].session().map(|session| session.tag.clone());
+            let tag = self.connectors[index]
+                .session()
+                .map(|session| session.tag.clone());
             self.tell_refusal(index, tag.unwrap_or_default(), &info);
-            self.stop(index, Reason::DeAuthorized, now);
+            self.stop(index, &Reason::DeAuthorized, now);
         }
         self.show(index, now);
     }
@@ -289,7 +308,7 @@ impl Charger {
     }
 
     /// Records the end of a charge, if there is one.
-    pub(super) fn stop(&mut self, index: usize, reason: Reason, now: Moment) {
+    pub(super) fn stop(&mut self, index: usize, reason: &Reason, now: Moment) {
         let connector = &mut self.connectors[index];
         connector.count(now.instant);
         let meter_stop = connector.meter.watt_hours();
@@ -297,7 +316,7 @@ impl Charger {
             return;
         };
         let key = session.key;
-        let by_card = matches!(reason, Reason::Local);
+        let by_card = *reason == Reason::Local;
         let call = StopTransaction {
             transaction_id: None, // filled in when it is sent
             id_tag: by_card.then(|| session.tag.clone()),
@@ -329,7 +348,7 @@ impl Charger {
         if let State::Charging(session) = &mut self.connectors[index].state {
             session.next_sample = sampling.map(|interval| now.instant + interval);
         }
-        let (values, key) = self.reading(index, ReadingContext::SamplePeriodic, now);
+        let (values, key) = self.reading(index, &ReadingContext::SamplePeriodic, now);
         let Some(key) = key else {
             return;
         };
@@ -348,7 +367,7 @@ impl Charger {
     pub(super) fn reading(
         &mut self,
         index: usize,
-        context: ReadingContext,
+        context: &ReadingContext,
         now: Moment,
     ) -> (MeterValues, Option<SessionKey>) {
         let connector = &mut self.connectors[index];
@@ -364,8 +383,16 @@ impl Charger {
         let reading = MeterValue {
             timestamp: Some(now.time),
             sampled_value: vec![
-                sampled(energy, Measurand::EnergyActiveImportRegister, UnitOfMeasure::WattHour),
-                sampled(power.into(), Measurand::PowerActiveImport, UnitOfMeasure::Watt),
+                sampled(
+                    energy,
+                    Measurand::EnergyActiveImportRegister,
+                    UnitOfMeasure::WattHour,
+                ),
+                sampled(
+                    power.into(),
+                    Measurand::PowerActiveImport,
+                    UnitOfMeasure::Watt,
+                ),
             ],
         };
         let values = MeterValues {
@@ -378,12 +405,13 @@ impl Charger {
 
     /// A connector that works breaks; a charge on it ends.
     pub(super) fn break_one(&mut self, until: Instant, now: Moment) {
-        let works = |state: &State| !matches!(state, State::Faulted { .. } | State::Unavailable { .. });
+        let works =
+            |state: &State| !matches!(state, State::Faulted { .. } | State::Unavailable { .. });
         let code = FAULTS[self.rng.random_range(0..FAULTS.len())].clone();
         let Some(index) = self.pick(works) else {
             return;
         };
-        self.stop(index, Reason::Other, now);
+        self.stop(index, &Reason::Other, now);
         self.connectors[index].state = State::Faulted { code, until };
         self.show(index, now);
     }

@@ -1,4 +1,4 @@
-//! A charger's settings: what GetConfiguration shows and ChangeConfiguration changes
+//! A charger's settings: what `GetConfiguration` shows and `ChangeConfiguration` changes
 //! (OCPP 1.6 §9.1).
 
 use std::time::Duration;
@@ -74,12 +74,16 @@ impl Settings {
     }
 
     fn find(&self, key: &str) -> Option<&Setting> {
-        self.0.iter().find(|setting| setting.key.eq_ignore_ascii_case(key))
+        self.0
+            .iter()
+            .find(|setting| setting.key.eq_ignore_ascii_case(key))
     }
 
     /// A numeric setting; 0 where there is no such.
     pub(super) fn number(&self, key: &str) -> u64 {
-        self.find(key).and_then(|setting| setting.value.parse().ok()).unwrap_or(0)
+        self.find(key)
+            .and_then(|setting| setting.value.parse().ok())
+            .unwrap_or(0)
     }
 
     /// A setting in seconds, where 0 stands for "never" or "as the charger likes".
@@ -90,7 +94,8 @@ impl Settings {
 
     /// A switch; off where there is no such.
     pub(super) fn is_on(&self, key: &str) -> bool {
-        self.find(key).is_some_and(|setting| setting.value.eq_ignore_ascii_case("true"))
+        self.find(key)
+            .is_some_and(|setting| setting.value.eq_ignore_ascii_case("true"))
     }
 
     /// The password the server has set, as the bytes its hex digits stand for.
@@ -100,12 +105,17 @@ impl Settings {
             let pair = std::str::from_utf8(pair).ok()?;
             u8::from_str_radix(pair, 16).ok()
         });
-        pairs.collect::<Option<Vec<u8>>>().filter(|bytes| !bytes.is_empty())
+        pairs
+            .collect::<Option<Vec<u8>>>()
+            .filter(|bytes| !bytes.is_empty())
     }
 
-    /// Answers ChangeConfiguration.
+    /// Answers `ChangeConfiguration`.
     pub(super) fn change(&mut self, key: &str, value: &str) -> ConfigurationStatus {
-        let found = self.0.iter_mut().find(|setting| setting.key.eq_ignore_ascii_case(key));
+        let found = self
+            .0
+            .iter_mut()
+            .find(|setting| setting.key.eq_ignore_ascii_case(key));
         let Some(setting) = found else {
             return ConfigurationStatus::NotSupported;
         };
@@ -128,7 +138,7 @@ impl Settings {
         ConfigurationStatus::Accepted
     }
 
-    /// Answers GetConfiguration: the settings asked for, or all.
+    /// Answers `GetConfiguration`: the settings asked for, or all.
     pub(super) fn show(&self, keys: Vec<String>) -> GetConfigurationConf {
         if keys.is_empty() {
             return GetConfigurationConf {
@@ -165,7 +175,11 @@ mod tests {
     fn a_setting_takes_what_fits_it() {
         let mut settings = Settings::new(2);
         let mut check = |key: &str, value: &str, expect: &str| {
-            assert_eq!(settings.change(key, value).as_str(), expect, "{key}={value}");
+            assert_eq!(
+                settings.change(key, value).as_str(),
+                expect,
+                "{key}={value}"
+            );
         };
         check("HeartbeatInterval", "60", "Accepted");
         check("heartbeatinterval", "61", "Accepted");
@@ -190,7 +204,10 @@ mod tests {
         assert_eq!(conf.unknown_key, ["Colour"]);
         let all = settings.show(Vec::new()).configuration_key;
         assert_eq!(all.len(), settings.0.len());
-        let secret = all.iter().find(|shown| shown.key == "AuthorizationKey").unwrap();
+        let secret = all
+            .iter()
+            .find(|shown| shown.key == "AuthorizationKey")
+            .unwrap();
         assert_eq!(secret.value, None);
     }
 }

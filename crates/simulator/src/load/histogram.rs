@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Buckets per doubling: a quantile is off by 3 % at most.
-const STEPS: u64 = 32;
+const STEPS: u32 = 32;
 
 /// Doublings above the exact part: up to 2³¹ µs, over half an hour.
 const DOUBLINGS: usize = 26;
@@ -37,7 +37,9 @@ impl Histogram {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
+        self.buckets
+            .iter()
+            .for_each(|bucket| bucket.store(0, Relaxed));
         self.longest.store(0, Relaxed);
     }
 
@@ -48,7 +50,11 @@ impl Histogram {
 
     /// The duration that `per_mille` of them do not exceed; nothing when there are none.
     pub fn quantile(&self, per_mille: u64) -> Duration {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
+        let counts: Vec<u64> = self
+            .buckets
+            .iter()
+            .map(|bucket| bucket.load(Relaxed))
+            .collect();
         let total: u64 = counts.iter().sum();
         let wanted = (total * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
@@ -64,24 +70,22 @@ impl Histogram {
 
 /// Exact below [`STEPS`]; above, the leading bits decide.
 fn bucket(micros: u64) -> usize {
-    let doublings = (micros / STEPS).checked_ilog2().map_or(0, |log| log + 1);
-    let index = if doublings == 0 {
-        micros
-    } else {
-        let shift = doublings - 1;
-        u64::from(doublings) * STEPS + (micros >> shift) - STEPS
+    let steps = u64::from(STEPS);
+    let index = match (micros / steps).checked_ilog2() {
+        None => micros,
+        Some(shift) => u64::from(shift) * steps + (micros >> shift),
     };
-    usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS - 1)
+    usize::try_from(index)
+        .unwrap_or(usize::MAX)
+        .min(BUCKETS - 1)
 }
 
 fn upper_end(index: usize) -> u64 {
-    let index = index as u64;
-    let (doublings, step) = (index / STEPS, index % STEPS);
-    if doublings == 0 {
-        return step;
+    let (index, steps) = (index as u64, u64::from(STEPS));
+    match (index / steps).checked_sub(1) {
+        None => index,
+        Some(shift) => ((steps + index % steps + 1) << shift) - 1,
     }
-    let shift = doublings - 1;
-    ((STEPS + step + 1) << shift) - 1
 }
 
 #[cfg(test)]
@@ -96,7 +100,10 @@ mod tests {
             assert!(index >= last, "{micros}");
             last = index;
             let end = upper_end(index);
-            assert!(end >= micros && (end - micros) * STEPS <= micros.max(1), "{micros} in {end}");
+            assert!(
+                end >= micros && (end - micros) * u64::from(STEPS) <= micros.max(1),
+                "{micros} in {end}"
+            );
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
     }
@@ -109,7 +116,10 @@ mod tests {
         let near = |per_mille, millis: u64| {
             let found = histogram.quantile(per_mille).as_micros();
             let expected = u128::from(millis) * 1000;
-            assert!(found >= expected && found <= expected * 104 / 100, "{per_mille}: {found}");
+            assert!(
+                found >= expected && found <= expected * 104 / 100,
+                "{per_mille}: {found}"
+            );
         };
         near(500, 500);
         near(990, 990);

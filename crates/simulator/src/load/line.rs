@@ -16,8 +16,8 @@ use serde::Serialize;
 use yawc::Frame;
 
 use super::stats::{Action, Stats};
-use crate::link::Link;
 use crate::LinkError;
+use crate::link::Link;
 
 /// Longer than a server should ever take, and short enough to be noticed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -161,12 +161,10 @@ fn answer(call: &ServerCall) -> ChargerConf {
             let status = DataTransferStatus::UnknownVendorId;
             ChargerConf::DataTransfer(DataTransferConf { status, data: None })
         }
-        ServerCall::GetConfiguration(call) => {
-            ChargerConf::GetConfiguration(GetConfigurationConf {
-                configuration_key: Vec::new(),
-                unknown_key: call.key.clone(),
-            })
-        }
+        ServerCall::GetConfiguration(call) => ChargerConf::GetConfiguration(GetConfigurationConf {
+            configuration_key: Vec::new(),
+            unknown_key: call.key.clone(),
+        }),
         ServerCall::RemoteStartTransaction(_) => {
             let conf = RemoteStartTransactionConf { status: rejected };
             ChargerConf::RemoteStartTransaction(conf)

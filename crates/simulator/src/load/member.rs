@@ -90,7 +90,9 @@ impl Member {
             };
             self.shared.stats.error(&error.to_string());
             let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempts));
-            wait = longest.min(LONGEST_WAIT).mul_f64(self.rng.random_range(0.5..=1.0));
+            wait = longest
+                .min(LONGEST_WAIT)
+                .mul_f64(self.rng.random_range(0.5..=1.0));
             attempts += 1;
         }
         self.give_up().await;
@@ -111,7 +113,10 @@ impl Member {
         let options = &shared.options;
         let chosen = self.rng.random_range(0..options.servers.len());
         let password = options.password.as_ref().map(String::as_bytes);
-        let opened = shared.dialer.dial(&options.servers[chosen], &self.id, password).await?;
+        let opened = shared
+            .dialer
+            .dial(&options.servers[chosen], &self.id, password)
+            .await?;
         shared.stats.answered(Action::Connect, begun.elapsed());
         let mut line = Line::new(opened, shared.stats.clone());
         self.boot(&mut line).await?;
@@ -127,7 +132,9 @@ impl Member {
             ..BootNotification::default()
         };
         loop {
-            let conf = line.call(Action::Boot, &boot, BootNotificationConf::parse).await?;
+            let conf = line
+                .call(Action::Boot, &boot, BootNotificationConf::parse)
+                .await?;
             let conf = match conf {
                 Ok(Ok(conf)) => conf.message,
                 Ok(Err(error)) | Err(error) => return Err(LinkError::Closed(error.to_string())),
@@ -136,7 +143,11 @@ impl Member {
             if conf.status == RegistrationStatus::Accepted {
                 break;
             }
-            let wait = if interval == 0 { BOOT_INTERVAL } else { Duration::from_secs(interval) };
+            let wait = if interval == 0 {
+                BOOT_INTERVAL
+            } else {
+                Duration::from_secs(interval)
+            };
             if let Ok(error) = tokio::time::timeout(wait, line.listen()).await {
                 return Err(error);
             }
@@ -240,12 +251,21 @@ impl Member {
 
     /// Says the next thing and waits for the answer. What is lost with the line is said again.
     async fn speak(&mut self, line: &mut Line) -> Result<(), LinkError> {
-        let Some(message) = self.pending.take().or_else(|| self.story.next(Moment::now().time))
+        let Some(message) = self
+            .pending
+            .take()
+            .or_else(|| self.story.next(Moment::now().time))
         else {
             return Ok(());
         };
         let wanted = message.action == Action::Start;
-        let read = |payload: &str| if wanted { payload.to_owned() } else { String::new() };
+        let read = |payload: &str| {
+            if wanted {
+                payload.to_owned()
+            } else {
+                String::new()
+            }
+        };
         let answer = line.call(message.action, &message.call, read).await;
         let payload = match &answer {
             Ok(Ok(payload)) => Some(payload.as_str()),
@@ -278,7 +298,7 @@ impl Member {
     }
 
     async fn note(&mut self, message: Message, payload: Option<&str>) {
-        let entry = self.story.conclude(&self.id, message, payload);
+        let entry = self.story.conclude(&self.id, &message, payload);
         if let Some(journal) = &self.shared.journal {
             journal.add(entry).await;
         }

@@ -189,7 +189,11 @@ impl Stats {
             actions: rows.collect(),
             behind: self.behind.load(Relaxed),
             server_calls: self.server_calls.load(Relaxed),
-            errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            errors: self
+                .errors
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }
@@ -249,7 +253,11 @@ pub struct Row {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} of {} chargers connected", self.connected, self.chargers)?;
+        writeln!(
+            f,
+            "{} of {} chargers connected",
+            self.connected, self.chargers
+        )?;
         match self.connect_seconds {
             Some(seconds) => writeln!(f, "all connected and booted after {seconds:.1} s")?,
             None => writeln!(f, "never all connected and booted")?,
@@ -278,7 +286,11 @@ impl fmt::Display for Report {
             )?;
         }
         if self.behind > 0 {
-            writeln!(f, "\n{} calls were later than the rate asked for", self.behind)?;
+            writeln!(
+                f,
+                "\n{} calls were later than the rate asked for",
+                self.behind
+            )?;
         }
         if self.server_calls > 0 {
             writeln!(f, "\n{} calls of the server answered", self.server_calls)?;

@@ -164,7 +164,7 @@ impl Story {
     pub(super) fn conclude(
         &mut self,
         charger: &str,
-        message: Message,
+        message: &Message,
         payload: Option<&str>,
     ) -> Entry {
         if message.action == Action::Start {
