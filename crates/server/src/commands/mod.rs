@@ -4,6 +4,7 @@ mod doctor;
 mod healthcheck;
 mod migrate;
 mod serve;
+mod simulate;
 mod token;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ Every setting can be a flag, a variable (ENCHUFE_…) or a key in enchufe.toml;
 enum Command {
     /// Run the server
     Serve(serve::Serve),
+    /// Simulate chargers: one that talks, or thousands for a load test
+    Simulate(simulate::Simulate),
     /// Bring the database's tables up to date, and end
     Migrate(migrate::Migrate),
     /// Make, list and revoke access tokens
@@ -77,6 +80,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(command) => command.run().await,
+            Command::Simulate(command) => command.run().await,
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
