@@ -25,7 +25,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// with and nothing is compiled twice. `TEST_BINARY` names another build to try instead.
 pub fn build() -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("TEST_BINARY") {
-        return Ok(binary.into());
+        // Servers start elsewhere, where a relative path would lead nowhere.
+        return Ok(std::path::absolute(binary)?);
     }
     run(&mut cargo(["build", "--workspace", "--all-targets"]))?;
     let metadata = read(&mut cargo(["metadata", "--format-version=1", "--no-deps"]))?;

@@ -27,17 +27,25 @@ impl Demo {
         let plans = fleet::demo();
         for tag in fleet::ID_TAGS {
             let uid = IdTagUid::new(tag)?;
-            let entry =
-                IdTagEntry { status: IdTagStatus::Accepted, expires_at: None, parent: None };
+            let entry = IdTagEntry {
+                status: IdTagStatus::Accepted,
+                expires_at: None,
+                parent: None,
+            };
             node.app.put_id_tag(uid, entry, None).await?;
         }
         for plan in &plans {
             enter(&node.app, plan).await?;
         }
         let address = crate::config::reachable(node.address);
-        let url = format!("ws://{address}/ocpp").parse().context("the server's own address")?;
+        let url = format!("ws://{address}/ocpp")
+            .parse()
+            .context("the server's own address")?;
         let shutdown = CancellationToken::new();
-        tracing::info!(stations = plans.len(), "demo: simulated chargers are connecting");
+        tracing::info!(
+            stations = plans.len(),
+            "demo: simulated chargers are connecting"
+        );
         let chargers = tokio::spawn(fleet::run(plans, url, shutdown.clone()));
         Ok(Self { shutdown, chargers })
     }

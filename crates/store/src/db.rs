@@ -351,11 +351,28 @@ impl Connection {
 
     /// Begins a transaction that will write: SQLite takes its lock now rather than fail later.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        let sql = match self {
+        self.say(match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
             Self::Postgres(_) => "BEGIN",
-        };
-        self.execute(sql, &[]).await.map(drop)
+        })
+        .await
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.say("COMMIT").await
+    }
+
+    pub(crate) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.say("ROLLBACK").await
+    }
+
+    async fn say(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let sql = sqlx::raw_sql(sql);
+        match self {
+            Self::Sqlite(connection) => sql.execute(connection.as_mut()).await.map(drop),
+            Self::Postgres(connection) => sql.execute(connection.as_mut()).await.map(drop),
+        }
+        .map_err(sort_error)
     }
 
     pub(crate) async fn close(self) {

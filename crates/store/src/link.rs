@@ -64,9 +64,9 @@ impl Link {
                 if places.transaction.is_some() {
                     self.doubtful = Some(places.clone());
                 }
-                self.connect().await?.execute("COMMIT", &[]).await?;
+                self.connect().await?.commit().await?;
             }
-            Applied::Refused => drop(connection.execute("ROLLBACK", &[]).await?),
+            Applied::Refused => connection.roll_back().await?,
         }
         Ok(applied)
     }
@@ -113,7 +113,7 @@ impl Link {
             let connection = link.connect().await?;
             connection.begin().await?;
             let refused = find_refused(connection, commits).await?;
-            connection.execute("ROLLBACK", &[]).await?;
+            connection.roll_back().await?;
             Ok(refused)
         })
         .await
@@ -167,7 +167,7 @@ impl Link {
         };
         if result.is_err()
             && let Some(mut connection) = self.connection.take()
-            && connection.execute("ROLLBACK", &[]).await.is_ok()
+            && connection.roll_back().await.is_ok()
         {
             self.connection = Some(connection);
         }

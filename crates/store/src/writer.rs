@@ -26,7 +26,7 @@ use crate::link::Link;
 /// Commits waiting for the writer. At the rate a disk syncs this is some tenths of a second.
 pub const MAX_QUEUE: usize = 4096;
 /// Commits in one transaction: more would make the first wait for the last.
-pub const MAX_BATCH: usize = 1024;
+pub const MAX_BATCH: usize = 512;
 /// How long a commit waits for a place in the queue before its caller is told to slow down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a commit waits for a database that is away. A database restarts within this time.

@@ -383,10 +383,17 @@ async def every_command_is_heard_and_accepted(charger):
 async def a_refused_command_is_rejected(charger):
     charger.answers[Action.remote_start_transaction] = call_result.RemoteStartTransaction("Rejected")
     await ends("rejected", "request_start_transaction", id_tag=ID_TAG)
-    charger.answers[Action.unlock_connector] = call_result.UnlockConnector("UnlockFailed")
+    charger.answers[Action.unlock_connector] = call_result.UnlockConnector("NotSupported")
     await ends("rejected", "unlock_connector", evse=1)
     charger.answers[Action.change_configuration] = call_result.ChangeConfiguration("NotSupported")
     await ends("rejected", "change_configuration", key="A", value="1")
+
+
+@inside.append
+async def a_command_the_charger_tried_in_vain_is_failed(charger):
+    charger.answers[Action.unlock_connector] = call_result.UnlockConnector("UnlockFailed")
+    ended = await ends("failed", "unlock_connector", evse=1)
+    assert ended["response"] == {"status": "UnlockFailed"}, ended
 
 
 @inside.append

@@ -354,7 +354,7 @@ pub struct WaitQuery {
 /// Give a station's charger a command.
 ///
 /// 202 and the command as it stands; with `wait`, 200 and its outcome when it ends in time. Every
-/// command ends: accepted, rejected, failed, timed_out or lost.
+/// command ends: accepted, rejected, failed, `timed_out` or lost.
 #[utoipa::path(post, path = "/stations/{id}/commands", tag = "Commands",
     request_body = NewCommandBody,
     params(("id" = String, Path, description = "The station's identity.", max_length = 48),

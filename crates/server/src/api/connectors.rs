@@ -233,11 +233,6 @@ pub struct ConnectorPatchBody {
     max_power_w: Option<Option<i64>>,
 }
 
-#[expect(
-    clippy::ref_option,
-    clippy::option_option,
-    reason = "the signature garde calls"
-)]
 fn is_plain_patch(text: &Option<Option<String>>, context: &()) -> garde::Result {
     text.as_ref()
         .and_then(Option::as_deref)
@@ -261,12 +256,12 @@ async fn update(
 ) -> Result<Tagged<ConnectorBody>, Problem> {
     let at = place(&path)?;
     let max_power = body.max_power_w.map(|power| power.map(Watts));
-    let patch = ConnectorPatch {
+    let changes = ConnectorPatch {
         kind: body.kind,
         max_power,
     };
     let station = app
-        .update_connector(&at.0, at.1, at.2, patch, if_match)
+        .update_connector(&at.0, at.1, at.2, changes, if_match)
         .await?;
     show(&station, &at)
 }

@@ -5,6 +5,8 @@ use axum::RequestExt as _;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::TokenId;
 use garde::Validate;
@@ -76,11 +78,7 @@ where
                 .chain_update(&path)
                 .chain_update([0])
                 .chain_update(&bytes);
-            let fingerprint = digest
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest.finalize());
             (key, fingerprint)
         });
         Ok(Self { body, once })

@@ -153,7 +153,6 @@ pub struct PutIdTagBody {
     parent: Option<String>,
 }
 
-#[expect(clippy::ref_option, reason = "the signature garde calls")]
 fn is_uid(text: &Option<String>, _: &()) -> garde::Result {
     let checked = text
         .as_deref()

@@ -64,13 +64,12 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 }
 
 async fn timed(response: impl Future<Output = Response>) -> Response {
-    match tokio::time::timeout(TIMEOUT, response).await {
-        Ok(response) => response,
-        Err(_) => {
+    tokio::time::timeout(TIMEOUT, response)
+        .await
+        .unwrap_or_else(|_| {
             let detail = "it took too long; whether it was done is not known: read it again";
             Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
-        }
-    }
+        })
 }
 
 async fn not_found() -> Problem {

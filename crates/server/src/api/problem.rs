@@ -150,10 +150,6 @@ impl IntoResponse for Problem {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature serde calls"
-)]
 fn as_number<S: serde::Serializer>(status: &StatusCode, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u16(status.as_u16())
 }

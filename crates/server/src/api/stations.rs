@@ -622,7 +622,7 @@ async fn set_status(
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsBody {
-    /// The password: 16 to 40 characters, or an OCPP 1.6 AuthorizationKey in 32 to 40 hexadecimal
+    /// The password: 16 to 40 characters, or an OCPP 1.6 `AuthorizationKey` in 32 to 40 hexadecimal
     /// digits.
     #[garde(length(chars, min = MIN_PASSWORD, max = MAX_PASSWORD), custom(is_visible))]
     #[schema(min_length = 16, max_length = 40, pattern = "^[\\x21-\\x7e]*$", format = Password)]

@@ -353,7 +353,7 @@ const STOP_KEY: &str = "stop|";
 
 /// What makes a repeated stop the same stop, when there is no session it could be held against.
 fn stop_key(transaction_id: &str, stop: &Stop) -> String {
-    let at = stop.at.map_or(0, |at| at.as_microsecond());
+    let at = stop.at.map_or(0, Timestamp::as_microsecond);
     let meter = stop.meter.map_or(-1, |meter| meter.0);
     format!("{STOP_KEY}{transaction_id}|{at}|{meter}")
 }

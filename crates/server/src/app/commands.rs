@@ -36,9 +36,10 @@ impl App {
     ) -> Result<Ordered, AppError> {
         let recalled = self.recall(once.as_ref()).await?;
         // Begun before the command, so that its end cannot be missed.
-        let follower = match follow {
-            true => Some(self.bus.follow(None, Some(station_id.clone())).await?),
-            false => None,
+        let follower = if follow {
+            Some(self.bus.follow(None, Some(station_id.clone())).await?)
+        } else {
+            None
         };
         if let Some(id) = recalled {
             let id = id.parse().map(CommandId).map_err(|_| gone())?;

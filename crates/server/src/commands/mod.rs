@@ -37,7 +37,7 @@ enum Command {
     /// Run the server
     Serve(serve::Serve),
     /// Simulate chargers: one that talks, or thousands for a load test
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Bring the database's tables up to date, and end
     Migrate(migrate::Migrate),
     /// Make, list and revoke access tokens

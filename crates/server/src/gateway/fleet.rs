@@ -106,8 +106,7 @@ impl Fleet {
 
     /// When the station's charger was last heard on this node.
     pub fn last_seen(&self, id: &StationId) -> Option<Timestamp> {
-        let seen = self.links.pin().get(id)?.last_seen.load(Ordering::Relaxed);
-        Timestamp::from_microsecond(seen).ok()
+        self.links.pin().get(id)?.last_seen()
     }
 
     /// Closes a station's connection: it may no longer be here.
@@ -155,6 +154,11 @@ impl Link {
     pub fn close(&self, reason: DisconnectReason) {
         self.lock().closing.get_or_insert(reason);
         self.wake.notify_one();
+    }
+
+    /// When the charger was last heard.
+    pub(super) fn last_seen(&self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.last_seen.load(Ordering::Relaxed)).ok()
     }
 
     /// Notes that the charger was heard.

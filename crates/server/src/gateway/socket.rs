@@ -96,7 +96,7 @@ pub(super) async fn run(
     task.farewell(reason).await;
     let Task { peer, .. } = task;
     app.fleet.leave(&station_id, epoch);
-    let last_seen = app.fleet.last_seen(&station_id);
+    let last_seen = link.last_seen();
     end_commands(&app, &link, peer).await;
     app.metrics.ocpp_disconnected(reason);
     tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
@@ -112,7 +112,9 @@ impl Task<'_> {
     async fn serve(&mut self) -> DisconnectReason {
         loop {
             let wake = self.next_wake();
+            // In this order: what has arrived is heard before the silence is judged.
             let step = tokio::select! {
+                biased;
                 order = self.link.next() => match order {
                     Ok(Order::Command(record)) => self.command(*record).await,
                     Err(reason) => Err(reason),

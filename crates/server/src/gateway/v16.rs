@@ -34,7 +34,7 @@ pub(super) async fn answer(
         Err(error) => return Ok(Reply::Refusal(error)),
     };
     let call = parsed.message;
-    for deviation in parsed.deviations.iter() {
+    for deviation in &parsed.deviations {
         app.metrics.ocpp_deviation("1.6", call.action());
         tracing::debug!(
             station.id = %connection.station_id, action = call.action(), field = deviation.field,
@@ -187,9 +187,8 @@ async fn status_notification(
 ) -> Result<(), AppError> {
     let place = match told.connector_id {
         0 => Place::Station,
-        number => match EvseNo::try_from(number) {
-            Ok(evse) => Place::Connector(evse, ConnectorNo::ONE),
-            Err(_) => {
+        number => {
+            let Ok(evse) = EvseNo::try_from(number) else {
                 // No station has such a connector. Answered all the same: it is the charger's
                 // number, and an error would only make it insist.
                 app.metrics.ocpp_deviation("1.6", "StatusNotification");
@@ -198,8 +197,9 @@ async fn status_notification(
                     "status of an impossible connector ignored"
                 );
                 return Ok(());
-            }
-        },
+            };
+            Place::Connector(evse, ConnectorNo::ONE)
+        }
     };
     let error = told.error_code != ChargePointErrorCode::NoError;
     let report = Report {

@@ -8,7 +8,9 @@ use domain::ConnectorStatus;
 use store::{Commit, EventFilter, Store, StoreError};
 
 use crate::support::cluster::Cluster;
+use crate::support::proxy::{Fate, Proxy};
 use crate::support::things::{enter, entering, id, new_station, note, reported, said, status};
+use crate::support::{Database, on_postgres};
 
 /// Reads everything.
 async fn all_events(store: &Store) -> Vec<domain::Event> {
@@ -137,4 +139,85 @@ async fn a_commit_made_while_it_is_away_waits() {
         .commit(Commit::of_events(vec![note("after")]))
         .await
         .unwrap();
+}
+
+/// The worst moment: the commit is on its way, and nobody knows whether it arrived.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_neither_lost_nor_doubled() {
+    on_postgres(|database: Database| async move {
+        let proxy = Proxy::before(&database).await;
+        let store = proxy.database.open().await;
+        let mut live = store.subscribe();
+        let mut station = enter(&store, &["CP-1"]).await.remove(0);
+        let fates = [Fate::AnswerLost, Fate::Lost, Fate::AnswerLost, Fate::Passes];
+        for (turn, fate) in fates.into_iter().enumerate() {
+            proxy.next_commit(fate);
+            let (next, mut commit) = reported(station, status(turn), 1);
+            commit.events.push(note(turn.to_string()));
+            let committed = store.commit(commit).await.unwrap();
+            assert!(proxy.is_met());
+            assert_eq!(committed.seq, store.last_seq().await.unwrap());
+            station = next;
+            // And commits that guard nothing.
+            proxy.next_commit(fate);
+            let commit = Commit::of_events(vec![note(format!("alone {turn}"))]);
+            store.commit(commit).await.unwrap();
+        }
+        assert_eq!(store.station(&id("CP-1")).await.unwrap(), Some(station));
+        let events = all_events(&store).await;
+        let told: Vec<&str> = events.iter().filter_map(said).collect();
+        let expected = [
+            "0", "alone 0", "1", "alone 1", "2", "alone 2", "3", "alone 3",
+        ];
+        assert_eq!(told, expected);
+        assert!(
+            events
+                .iter()
+                .map(|event| event.seq)
+                .eq(1..=events.last().unwrap().seq)
+        );
+        let mut heard = Vec::new();
+        while let Ok(batch) = live.try_recv() {
+            heard.extend(Vec::clone(&batch));
+        }
+        assert_eq!(heard, events);
+    })
+    .await;
+}
+
+/// A node that stops in mid-commit holds the sequence. The others get it back in seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_does_not_stop_the_others() {
+    on_postgres(|database: Database| async move {
+        let proxy = Proxy::before(&database).await;
+        let frozen = proxy.database.open().await;
+        let other = database.open().await;
+        proxy.next_commit(Fate::Frozen);
+        let stuck = tokio::spawn({
+            let frozen = frozen.clone();
+            async move { frozen.commit(Commit::of_events(vec![note("stuck")])).await }
+        });
+        while !proxy.is_met() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let commit = other.commit(Commit::of_events(vec![note("other")]));
+        tokio::time::timeout(Duration::from_secs(20), commit)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!stuck.is_finished());
+        let events = all_events(&other).await;
+        assert_eq!(
+            events.iter().filter_map(said).collect::<Vec<_>>(),
+            ["other"]
+        );
+        // It gives the dead connection up at last, and its commit gets through.
+        stuck.await.unwrap().unwrap();
+        let events = all_events(&other).await;
+        assert_eq!(
+            events.iter().filter_map(said).collect::<Vec<_>>(),
+            ["other", "stuck"]
+        );
+    })
+    .await;
 }

@@ -11,6 +11,7 @@ use store::{Location, Store};
 use tempfile::TempDir;
 
 pub mod cluster;
+pub mod proxy;
 pub mod things;
 
 /// A fresh database of one test.
