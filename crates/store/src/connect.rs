@@ -15,7 +15,7 @@ use crate::{Location, StoreError};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection: every statement in each of its batch sizes.
 const STATEMENT_CACHE: usize = 256;
-/// SQLite's memory for pages, in KiB. A batch must fit: what does not is written twice.
+/// The SQLite writer's memory for pages, in KiB. A batch must fit: what does not is written twice.
 const SQLITE_CACHE_KIB: &str = "-32768";
 /// Pages in SQLite's log before they are carried over into the file: 32 MiB. The stations' pages
 /// change with every batch, and are carried over once for many.
@@ -30,11 +30,16 @@ pub(crate) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        .disable_statement_logging()
+}
+
+/// What the writer wants besides.
+pub(crate) fn sqlite_writer_options(path: &Path) -> SqliteConnectOptions {
+    sqlite_options(path)
         .pragma("cache_size", SQLITE_CACHE_KIB)
         .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
         .pragma("temp_store", "MEMORY")
-        .statement_cache_capacity(STATEMENT_CACHE)
-        .disable_statement_logging()
 }
 
 pub(crate) fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
@@ -49,7 +54,7 @@ pub(crate) fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError
 /// that is frozen or cut off must lose it. And makes sure that a commit is on the disk.
 pub(crate) async fn writer_settings(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     const SQL: &str = "SET idle_in_transaction_session_timeout = '5s'; \
-         SET lock_timeout = '10s'; SET statement_timeout = '20s'; \
+         SET lock_timeout = '8s'; SET statement_timeout = '10s'; \
          SELECT set_config('synchronous_commit', 'on', false) \
          WHERE current_setting('synchronous_commit') = 'off'";
     sqlx::raw_sql(SQL).execute(connection).await.map(drop)

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use crate::batch::Kind;
-use crate::connect::{postgres_options, sqlite_options, writer_settings};
+use crate::connect::{postgres_options, sqlite_options, sqlite_writer_options, writer_settings};
 use crate::{Location, StoreError};
 
 /// Read connections to SQLite: more than cores only wait for each other.
@@ -260,7 +260,7 @@ pub(crate) enum Connection {
 impl Connection {
     pub(crate) async fn open(location: &Location) -> Result<Self, StoreError> {
         match location {
-            Location::Sqlite(path) => SqliteConnection::connect_with(&sqlite_options(path))
+            Location::Sqlite(path) => SqliteConnection::connect_with(&sqlite_writer_options(path))
                 .await
                 .map(|connection| Self::Sqlite(Box::new(connection))),
             Location::Postgres(url) => {

@@ -12,7 +12,7 @@ use crate::{Location, StoreError};
 
 /// How long PostgreSQL may take for a transaction before the connection counts as lost. It gives
 /// up by itself before: this is for a network that says nothing any more.
-const TRANSACTION_TIME: Duration = Duration::from_secs(30);
+const TRANSACTION_TIME: Duration = Duration::from_secs(15);
 
 /// The writer's connection.
 pub(crate) struct Link {

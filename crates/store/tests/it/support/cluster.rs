@@ -52,9 +52,13 @@ impl Cluster {
         let log = self.directory.path().join("log");
         let mut start = self.pg_ctl("start");
         start.arg("-w").args(["-o", &options]).arg("-l").arg(&log);
-        if !succeeds(&mut start) {
-            panic!("{start:?}\n{}", std::fs::read_to_string(log).unwrap());
-        }
+        let started = succeeds(&mut start);
+        let told = std::fs::read_to_string(log).unwrap_or_default();
+        assert!(
+            started,
+            "{start:?}
+{told}"
+        );
     }
 
     /// Takes it away: `fast` says goodbye, `immediate` is a crash.
