@@ -4,6 +4,7 @@
 //! `pg_ctl`, npm, pip), say which, and leave nothing running but what `cargo xtask env` starts on
 //! purpose.
 
+mod bench;
 mod clients;
 mod env;
 mod generate;
@@ -27,6 +28,7 @@ cargo xtask <chore>
   generate [--check]   write the generated references under docs/, or name those out of date
   clients              chargers written by others, against a running server
   schemathesis         the OpenAPI description held against a running server
+  bench [--quick]      how fast and how small it is, beside bare servers
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +52,8 @@ fn run(args: &[&str]) -> Result<()> {
         ["generate", "--check"] => generate::check(&serve::build()?),
         ["clients"] => clients::run(&serve::build()?, &env::start()?, &mut Tally::default()),
         ["schemathesis"] => schemathesis::run(&serve::build()?, &env::start()?),
+        ["bench"] => bench::run(false),
+        ["bench", "--quick"] => bench::run(true),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

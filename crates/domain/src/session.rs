@@ -104,6 +104,16 @@ words! {
     }
 }
 
+impl Problem {
+    /// True when the energy metered is not to be believed.
+    pub const fn doubts_energy(self) -> bool {
+        matches!(
+            self,
+            Self::MeterRanBackwards | Self::MeterStartLost | Self::EnergyAbovePower
+        )
+    }
+}
+
 /// A charging session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -259,6 +269,13 @@ impl Session {
         session.judge(&[], Limits::default());
         let event = session.ended_event(now);
         (session, event)
+    }
+
+    /// The station has no such connector. What the charger named is kept, and flagged.
+    #[must_use]
+    pub fn at_unknown_connector(mut self) -> Self {
+        self.flag(Problem::UnknownConnector);
+        self
     }
 
     /// A reading came. The latest by its own time is kept with the session.

@@ -103,6 +103,11 @@ impl Follower {
     }
 
     fn take(&mut self, batch: &[Event]) {
+        // The sequence has no gaps: what is missing was committed by another process.
+        if batch.first().is_some_and(|first| first.seq > self.seen + 1) {
+            self.behind = true;
+            return;
+        }
         for event in batch.iter().filter(|event| event.seq > self.seen) {
             let wanted = self.filter.station_id.is_none()
                 || self.filter.station_id == event.event.station_id;

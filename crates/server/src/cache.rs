@@ -3,7 +3,9 @@
 //! A cache may be slow, empty or away, but never wrong. Every entry carries its station's version,
 //! and versions only go up (even over deletion and re-entry), so an older copy can never replace a
 //! newer one, however late it arrives. A deleted station leaves a tombstone for a while, for the
-//! same reason. Committed changes are put here before anyone is told of them.
+//! same reason. While a change is being committed its station is not read from here at all: whoever
+//! is told of the change by its event, before this process has put the new copy in place, reads the
+//! database.
 
 mod redis;
 
@@ -39,6 +41,8 @@ pub struct Cache {
 #[derive(Clone, Debug)]
 enum Entry {
     Present(Arc<Station>),
+    /// About to change, or changed a moment ago: good to decide from, and for nothing else.
+    Changing(Arc<Station>),
     /// Deleted when it had this version.
     Gone(i64),
 }
@@ -46,14 +50,14 @@ enum Entry {
 impl Entry {
     fn version(&self) -> i64 {
         match self {
-            Self::Present(station) => station.version,
+            Self::Present(station) | Self::Changing(station) => station.version,
             Self::Gone(version) => *version,
         }
     }
 
     fn station(self) -> Option<Arc<Station>> {
         match self {
-            Self::Present(station) => Some(station),
+            Self::Present(station) | Self::Changing(station) => Some(station),
             Self::Gone(_) => None,
         }
     }
@@ -75,9 +79,11 @@ impl Cache {
 
     /// The copy a reader may be shown: `Some(None)` is known to be gone, `None` is not known.
     pub async fn read(&self, id: &StationId) -> Option<Option<Arc<Station>>> {
+        let local = self.local.get(id);
         let (found, result) = match &self.shared {
+            _ if matches!(local, Some(Entry::Changing(_))) => (None, CacheResult::Miss),
             None => {
-                let found = self.local.get(id).map(Entry::station);
+                let found = local.map(Entry::station);
                 let result = if found.is_some() {
                     CacheResult::Hit
                 } else {
@@ -102,15 +108,23 @@ impl Cache {
 
     /// Keeps what was read from the store, unless something newer is there.
     pub async fn fill(&self, station: &Arc<Station>) {
-        self.keep(&station.id, Entry::Present(station.clone()));
+        let newer = |present: i64| station.version > present;
+        self.keep(&station.id, Entry::Present(station.clone()), newer);
         if let Some(redis) = &self.shared {
             redis.put(station, redis::Put::Fill).await;
         }
     }
 
+    /// Notes that a change of the station is about to be committed.
+    pub fn changing(&self, station: &Arc<Station>) {
+        let as_new = |present: i64| station.version >= present;
+        self.keep(&station.id, Entry::Changing(station.clone()), as_new);
+    }
+
     /// Keeps what was committed.
     pub async fn committed(&self, station: &Arc<Station>) {
-        self.keep(&station.id, Entry::Present(station.clone()));
+        let as_new = |present: i64| station.version >= present;
+        self.keep(&station.id, Entry::Present(station.clone()), as_new);
         if let Some(redis) = &self.shared {
             redis.put(station, redis::Put::Committed).await;
         }
@@ -118,13 +132,13 @@ impl Cache {
 
     /// Notes that a station was deleted when it had this version.
     pub async fn deleted(&self, id: &StationId, version: i64) {
-        self.keep(id, Entry::Gone(version));
+        self.keep(id, Entry::Gone(version), |present| version >= present);
         if let Some(redis) = &self.shared {
             redis.put_gone(id, version).await;
         }
     }
 
-    /// Drops this process's copy: it turned out to be old.
+    /// Drops this process's copy: it turned out to be old, or nobody knows.
     pub fn forget(&self, id: &StationId) {
         self.local.invalidate(id);
     }
@@ -137,11 +151,12 @@ impl Cache {
         }
     }
 
-    fn keep(&self, id: &StationId, entry: Entry) {
+    /// Puts an entry in place if it may stand in for one of the version that is there.
+    fn keep(&self, id: &StationId, entry: Entry, may_replace: impl Fn(i64) -> bool) {
         self.local
             .entry_by_ref(id)
             .and_compute_with(|present| match present {
-                Some(present) if present.value().version() > entry.version() => Op::Nop,
+                Some(present) if !may_replace(present.value().version()) => Op::Nop,
                 _ => Op::Put(entry),
             });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Command, Event, EventKind};
+use domain::{Command, Event, EventKind, SessionState};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::{App, MAX_PAGE};
@@ -13,6 +13,10 @@ pub async fn run(app: App) {
     let mut seen = app.store.last_seq().await.unwrap_or(0);
     loop {
         match live.recv().await {
+            // The sequence has no gaps: what is missing was committed by another process.
+            Ok(batch) if batch.first().is_some_and(|first| first.seq > seen + 1) => {
+                catch_up(&app, &mut seen).await;
+            }
             Ok(batch) => count(&app, &batch, &mut seen),
             Err(RecvError::Lagged(_)) => catch_up(&app, &mut seen).await,
             Err(RecvError::Closed) => return,
@@ -50,10 +54,13 @@ fn count(app: &App, events: &[Event], seen: &mut i64) {
             EventKind::AvailabilityChanged { .. } if event.event.connector.is_some() => {
                 metrics.connectors_updated.inc();
             }
+            // One that was interrupted ends a second time, with its late stop.
             EventKind::SessionEnded {
+                state: SessionState::Ended,
                 energy_wh: Some(energy),
+                problems,
                 ..
-            } => {
+            } if problems.iter().all(|problem| !problem.doubts_energy()) => {
                 if let Ok(energy) = u64::try_from(energy.0) {
                     metrics.energy_delivered_watt_hours.inc_by(energy);
                 }

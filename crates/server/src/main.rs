@@ -10,6 +10,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::from_args();
+    if cli.keeps_secrets() {
+        // The database and the tokens beside it are their owner's alone, whatever the shell says.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    }
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

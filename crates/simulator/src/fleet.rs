@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 use url::Url;
 
 use crate::plan::Degrees;
@@ -29,7 +29,7 @@ pub const ID_TAGS: [&str; 8] = [
 ];
 
 /// The demonstration is the same every time.
-const SEED: u64 = 46_001;
+pub const SEED: u64 = 46_001;
 
 /// Between one station and the next, so that they can be seen coming.
 const STAGGER: Duration = Duration::from_millis(120);
@@ -259,7 +259,7 @@ pub fn demo() -> Vec<StationPlan> {
 ///
 /// `server` is where chargers connect, without an identity: `ws://127.0.0.1:8081/ocpp`.
 pub async fn run(plan: Vec<StationPlan>, server: Url, shutdown: CancellationToken) {
-    info!(stations = plan.len(), "the demonstration begins");
+    debug!(stations = plan.len(), "the demonstration begins");
     let dialer = Dialer::default();
     let mut lives = JoinSet::new();
     for (index, station) in (0_u32..).zip(plan) {

@@ -77,7 +77,17 @@ pub enum LinkError {
     Address(Url),
     /// The socket failed.
     #[error("{0}")]
-    Socket(#[from] WebSocketError),
+    Socket(WebSocketError),
+}
+
+impl From<WebSocketError> for LinkError {
+    fn from(error: WebSocketError) -> Self {
+        if error.is_closed() {
+            Self::Closed("without a word".to_owned())
+        } else {
+            Self::Socket(error)
+        }
+    }
 }
 
 fn refusal(status: u16) -> String {

@@ -132,6 +132,14 @@ impl Character {
         ..Self::STEADY
     };
 
+    /// For somebody who has come to watch one charger.
+    pub const TALKATIVE: Self = Self {
+        first_car: Span::minutes(2, 4),
+        gap: Span::minutes(6, 12),
+        stay: Span::minutes(20, 30),
+        ..Self::STEADY
+    };
+
     /// A car now and then.
     pub const QUIET: Self = Self {
         first_car: Span::minutes(15, 50),

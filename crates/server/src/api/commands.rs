@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::command::{ResetType, Trigger};
+use domain::id::{MAX_CONNECTORS, MAX_EVSES};
 use domain::{
     Availability, Command, CommandId, CommandRecord, ConnectorNo, EvseNo, Outcome, SessionId,
     StationId,
@@ -13,7 +14,11 @@ use garde::Validate;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -148,24 +153,61 @@ fn one() -> ConnectorNo {
 }
 
 /// What to take in or out of use.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeAvailabilityBody {
     /// The EVSE; without it, the whole station.
     #[garde(skip)]
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 128)]
     #[serde(default)]
     evse: Option<EvseNo>,
     /// The connector; without it, the whole EVSE.
     #[garde(skip)]
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 16)]
     #[serde(default)]
     connector: Option<ConnectorNo>,
     /// In or out.
     #[garde(skip)]
-    #[schema(schema_with = schema::availability)]
     availability: Availability,
 }
+
+impl PartialSchema for ChangeAvailabilityBody {
+    fn schema() -> RefOr<Schema> {
+        let number = |most: u16, description: &str| {
+            ObjectBuilder::new()
+                .minimum(Some(1))
+                .maximum(Some(most))
+                .description(Some(description))
+        };
+        let evse = || number(MAX_EVSES, "The EVSE; without it, the whole station.");
+        let connector = || number(MAX_CONNECTORS, "The connector; without it, the whole EVSE.");
+        let whole = || SchemaType::new(Type::Integer);
+        let mut availability = schema::availability();
+        availability.description = Some("In or out.".to_owned());
+        let body = || {
+            ObjectBuilder::new()
+                .property("availability", availability.clone())
+                .required("availability")
+                .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        // A connector alone means nothing: every EVSE has a connector 1.
+        let large = body().property(
+            "evse",
+            evse().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])),
+        );
+        let null = connector().schema_type(Type::Null);
+        let small = body()
+            .property("evse", evse().schema_type(whole()))
+            .property("connector", connector().schema_type(whole()))
+            .required("evse")
+            .required("connector");
+        OneOfBuilder::new()
+            .item(large.property("connector", null))
+            .item(small)
+            .description(Some("What to take in or out of use."))
+            .into()
+    }
+}
+
+impl ToSchema for ChangeAvailabilityBody {}
 
 /// What to set.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -198,7 +240,7 @@ pub struct GetConfigurationBody {
 }
 
 fn configuration_keys() -> utoipa::openapi::schema::Array {
-    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+    use utoipa::openapi::schema::ArrayBuilder;
     let key = ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
@@ -246,12 +288,11 @@ pub struct StartBody {
 }
 
 /// What to end: one of the two.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct StopBody {
     /// The id that the charger knows the session by.
     #[garde(inner(length(chars, min = 1, max = 36)), custom(is_plain_if_any))]
-    #[schema(min_length = 1, max_length = 36, pattern = "plain", example = "1042")]
     #[serde(default)]
     transaction_id: Option<String>,
     /// The session.
@@ -259,6 +300,33 @@ pub struct StopBody {
     #[serde(default)]
     session_id: Option<Uuid>,
 }
+
+impl PartialSchema for StopBody {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(36))
+            .pattern(Some(extract::PLAIN))
+            .description(Some("The id that the charger knows the session by."))
+            .examples(["1042"]);
+        let one = |name: &str, schema: Object| {
+            ObjectBuilder::new()
+                .property(name, schema)
+                .required(name)
+                .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        let mut session = <Uuid as extract::Key>::schema();
+        session.description = Some("The session.".to_owned());
+        OneOfBuilder::new()
+            .item(one("transaction_id", text.build()))
+            .item(one("session_id", session))
+            .description(Some("What to end: one of the two."))
+            .into()
+    }
+}
+
+impl ToSchema for StopBody {}
 
 /// Something of the maker's own.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -401,20 +469,20 @@ pub struct Commands {
 
 /// List a station's commands.
 #[utoipa::path(get, path = "/stations/{id}/commands", tag = "Commands",
-    params(("id" = String, Path, description = "The station's identity.", max_length = 48), Page),
+    params(("id" = String, Path, description = "The station's identity.", max_length = 48), Page<Uuid>),
     responses((status = 200, description = "A page of commands.", body = Commands)))]
 async fn list(
     _: Viewer,
     State(app): State<App>,
     Path(id): Path<String>,
-    Params(page): Params<Page>,
+    Params(page): Params<Page<Uuid>>,
 ) -> Result<axum::Json<Commands>, Problem> {
     let id = segment(&id, "Station")?;
     if app.station(&id).await?.is_none() {
         return Err(Problem::not_found("Station"));
     }
     let limit = page.limit();
-    let before = page.cursor::<Uuid>()?.map(CommandId);
+    let before = page.cursor()?.map(CommandId);
     let commands = app.commands(&id, before, limit + 1).await?;
     let (commands, next_cursor) = cut(commands, limit, |record| record.id.to_string());
     let commands = commands.into_iter().map(Into::into).collect();

@@ -1,9 +1,11 @@
 //! The description of the API (OpenAPI 3.1): what handlers say of themselves, and what holds for
 //! all of them.
 
-use serde_json::Value;
+use domain::StationId;
+use domain::token::IdTagUid;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem,
@@ -11,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::extract::PLAIN;
+use super::extract::{IF_MATCH, Key as _, PLAIN};
 use super::problem::{Fault, Problem};
 
 /// The paths that need a token.
@@ -59,34 +61,36 @@ pub(super) fn finish(mut openapi: OpenApi) -> OpenApi {
         ))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    components.schemas.values_mut().for_each(spell_out);
     for (path, item) in &mut openapi.paths.paths {
         for (method, operation) in operations(item) {
             describe(path, method, operation);
         }
     }
-    spelled_out(&openapi).unwrap_or(openapi)
+    openapi
 }
 
 /// Bodies say `pattern = "plain"` for texts people read (see [`is_plain`](super::extract::is_plain)):
 /// here the word becomes the pattern, written once.
-fn spelled_out(openapi: &OpenApi) -> Option<OpenApi> {
-    fn spell(value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    if name == "pattern" && value == "plain" {
-                        *value = PLAIN.into();
-                    }
-                    spell(value);
-                }
+fn spell_out(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            if object.pattern.as_deref() == Some("plain") {
+                object.pattern = Some(PLAIN.to_owned());
             }
-            Value::Array(items) => items.iter_mut().for_each(spell),
-            _ => {}
+            object.properties.values_mut().for_each(spell_out);
         }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                spell_out(items);
+            }
+        }
+        Schema::OneOf(any) => any.items.iter_mut().for_each(spell_out),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(spell_out),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(spell_out),
+        _ => {}
     }
-    let mut value = serde_json::to_value(openapi).ok()?;
-    spell(&mut value);
-    serde_json::from_value(value).ok()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
@@ -102,6 +106,25 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 fn describe(path: &str, method: &'static str, operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        // What names a thing looks the same wherever it stands.
+        let key = match (&parameter.parameter_in, parameter.name.as_str()) {
+            (ParameterIn::Path, "uid") => Some(IdTagUid::schema()),
+            (ParameterIn::Path, "id") if path.starts_with("/api/v1/stations/") => {
+                Some(StationId::schema())
+            }
+            _ => None,
+        };
+        if let Some(key) = key {
+            parameter.schema = Some(key.into());
+        }
+        if let Some(schema) = &mut parameter.schema {
+            spell_out(schema);
+        }
+    }
     // Handlers are named for their resource's file; here they stand beside those of the others.
     operation.operation_id = Some(operation_id(path, method));
     if !path.starts_with(PROTECTED) {
@@ -163,7 +186,8 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
             operation,
             "Idempotency-Key",
             "Carried out once, however often it is sent.",
-            255,
+            "^[\\x21-\\x7e]{1,255}$",
+            "0198c1a2-7b1e-7c44-9d0a-5f2e8a1b3c4d",
         );
     } else if changes && !path.starts_with("/api/v1/tokens") && !path.ends_with("credentials") {
         problem(operation, "412", "The resource changed since it was read.");
@@ -171,8 +195,10 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
             operation,
             "If-Match",
             "The ETag that the change is based on.",
-            64,
+            IF_MATCH,
+            "*",
         );
+        problem(operation, "400", "The request could not be read.");
     }
 }
 
@@ -226,12 +252,11 @@ fn problem(operation: &mut Operation, status: &str, description: &str) {
         .insert(status.to_owned(), response.build().into());
 }
 
-fn header(operation: &mut Operation, name: &str, description: &str, longest: usize) {
+fn header(operation: &mut Operation, name: &str, description: &str, pattern: &str, example: &str) {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(longest))
-        .pattern(Some("^[\\x21-\\x7e]+$"));
+        .pattern(Some(pattern))
+        .examples([example]);
     let parameter = ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

@@ -86,17 +86,17 @@ pub struct Events {
 
 /// Read a station's history. It outlives the station.
 #[utoipa::path(get, path = "/stations/{id}/events", tag = "Events",
-    params(("id" = String, Path, description = "The station's identity.", max_length = 48), Page),
+    params(("id" = String, Path, description = "The station's identity.", max_length = 48), Page<i64>),
     responses((status = 200, description = "A page of events.", body = Events)))]
 async fn history(
     _: Viewer,
     State(app): State<App>,
     Path(id): Path<String>,
-    Params(page): Params<Page>,
+    Params(page): Params<Page<i64>>,
 ) -> Result<axum::Json<Events>, Problem> {
     let id: StationId = segment(&id, "Station")?;
     let limit = page.limit();
-    let before = page.cursor::<i64>()?;
+    let before = page.cursor()?;
     let events = app.history(&id, before, limit + 1).await?;
     if events.is_empty() && before.is_none() && app.station(&id).await?.is_none() {
         return Err(Problem::not_found("Station"));

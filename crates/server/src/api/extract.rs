@@ -1,6 +1,8 @@
 //! What requests carry: bodies, paths, queries and conditions, each refused with a problem document
 //! that says what would do.
 
+use std::marker::PhantomData;
+
 use axum::RequestExt as _;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -8,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::TokenId;
+use domain::id::MAX_STATION_ID;
+use domain::token::{IdTagUid, MAX_ID_TAG};
+use domain::{StationId, TokenId};
 use garde::Validate;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -16,7 +20,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
+use uuid::Uuid;
 
+use super::json::Json;
 use super::problem::{Fault, Problem};
 use crate::app::{App, MAX_PAGE, Once};
 
@@ -24,6 +33,8 @@ use crate::app::{App, MAX_PAGE, Once};
 pub const MAX_BODY: usize = 64 * 1024;
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
+/// As many digits as always fit into 64 bits.
+const MAX_DIGITS: usize = 18;
 /// How long a page is when nobody says.
 const DEFAULT_PAGE: u32 = 50;
 
@@ -90,7 +101,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > MAX_KEY {
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > MAX_KEY || !visible {
         let detail = "an Idempotency-Key has 1 to 255 visible ASCII characters";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
@@ -120,17 +132,12 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 }
 
 fn parse<T: DeserializeOwned + Validate<Context: Default>>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer(&error.path().to_string());
-        let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data => Problem::fault(pointer, plain(&inner)),
-            _ => Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {inner}")),
-        }
-    })?;
-    json.end().map_err(|error| {
+    let json = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {error}"))
+    })?;
+    let value: T = serde_path_to_error::deserialize(Json(json)).map_err(|error| {
+        let pointer = pointer(&error.path().to_string());
+        Problem::fault(pointer, error.into_inner().to_string())
     })?;
     value.validate().map_err(|report| {
         let fault = |(path, error): &(garde::Path, garde::Error)| Fault {
@@ -140,13 +147,6 @@ fn parse<T: DeserializeOwned + Validate<Context: Default>>(bytes: &[u8]) -> Resu
         Problem::invalid(report.iter().map(fault).collect())
     })?;
     Ok(value)
-}
-
-/// What serde says, without the line and column that the pointer replaces.
-fn plain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ")
-        .map_or(text.clone(), |(text, _)| text.to_owned())
 }
 
 /// `evses[0].connectors` as a JSON pointer.
@@ -198,11 +198,8 @@ impl<T: DeserializeOwned + Validate<Context: Default>> FromRequestParts<App> for
 }
 
 /// A segment of the path that must be an id; what cannot be one is not found.
-pub fn segment<T>(text: &str, what: &'static str) -> Result<T, Problem>
-where
-    T: std::str::FromStr,
-{
-    text.parse().map_err(|_| Problem::not_found(what))
+pub fn segment<T: Key>(text: &str, what: &'static str) -> Result<T, Problem> {
+    T::parse(text).ok_or_else(|| Problem::not_found(what))
 }
 
 /// A segment of the path that must be a number of a part.
@@ -219,30 +216,117 @@ pub fn number<T: TryFrom<i64>>(text: &str, what: &'static str) -> Result<T, Prob
         .ok_or_else(|| Problem::not_found(what))
 }
 
-/// Which page of a list.
-#[derive(Clone, Debug, Default, Deserialize, Validate, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Page {
-    /// How many at most.
-    #[garde(inner(range(min = 1, max = MAX_PAGE)))]
-    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    #[garde(inner(length(max = 64)))]
-    #[param(max_length = 64, nullable = false)]
-    pub cursor: Option<String>,
+/// What names a thing in a path, and a place in a list. Each has one spelling.
+pub trait Key: Sized {
+    /// Reads it.
+    fn parse(text: &str) -> Option<Self>;
+    /// How it looks in the description of the API.
+    fn schema() -> Object;
 }
 
-impl Page {
+impl Key for StationId {
+    fn parse(text: &str) -> Option<Self> {
+        Self::new(text).ok()
+    }
+
+    fn schema() -> Object {
+        text(MAX_STATION_ID, STATION_ID)
+    }
+}
+
+impl Key for IdTagUid {
+    fn parse(text: &str) -> Option<Self> {
+        Self::new(text).ok()
+    }
+
+    fn schema() -> Object {
+        text(MAX_ID_TAG, ID_TAG)
+    }
+}
+
+impl Key for Uuid {
+    fn parse(text: &str) -> Option<Self> {
+        // The other spellings, without hyphens or in braces, would be second names.
+        let hyphenated = text.len() == uuid::fmt::Hyphenated::LENGTH;
+        Self::parse_str(text).ok().filter(|_| hyphenated)
+    }
+
+    fn schema() -> Object {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+        let object = ObjectBuilder::new().schema_type(Type::String);
+        object.format(Some(format)).build()
+    }
+}
+
+/// The sequence number of an event.
+impl Key for i64 {
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = digits && text.len() <= MAX_DIGITS;
+        text.parse().ok().filter(|_| fits)
+    }
+
+    fn schema() -> Object {
+        text(MAX_DIGITS, "^[0-9]+$")
+    }
+}
+
+fn text(longest: usize, pattern: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(longest))
+        .pattern(Some(pattern))
+        .build()
+}
+
+/// Which page of a list of things named by `K`.
+#[derive(Clone, Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Page<K> {
+    /// How many at most.
+    #[garde(inner(range(min = 1, max = MAX_PAGE)))]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[garde(skip)]
+    cursor: Option<String>,
+    #[garde(skip)]
+    #[serde(skip)]
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K: Key> Page<K> {
     /// How many at most.
     pub fn limit(&self) -> u32 {
         limit(self.limit)
     }
 
     /// Where to begin, when the cursor is one this server gave.
-    pub fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
+    pub fn cursor(&self) -> Result<Option<K>, Problem> {
         cursor(self.cursor.as_deref())
+    }
+}
+
+impl<K: Key> IntoParams for Page<K> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let limit = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(MAX_PAGE))
+            .default(Some(DEFAULT_PAGE.into()));
+        let parameter = |name: &str, description: &str, schema: Object| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(Required::False)
+                .description(Some(description))
+                .schema(Some(schema))
+                .build()
+        };
+        vec![
+            parameter("limit", "How many at most.", limit.build()),
+            parameter("cursor", "`next_cursor` of the page before.", K::schema()),
+        ]
     }
 }
 
@@ -252,7 +336,7 @@ pub fn limit(limit: Option<u32>) -> u32 {
 }
 
 /// Where to begin, likewise.
-pub fn cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
+pub fn cursor<T: Key>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
     let refused = || {
         Problem::fault(
             "cursor",
@@ -260,7 +344,7 @@ pub fn cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, P
         )
     };
     cursor
-        .map(|text| text.parse().map_err(|_| refused()))
+        .map(|text| T::parse(text).ok_or_else(refused))
         .transpose()
 }
 
@@ -280,23 +364,32 @@ pub fn cut<T>(
 #[derive(Clone, Copy, Debug)]
 pub struct IfMatch(pub Option<i64>);
 
+/// Longest `If-Match` looked at; our `ETag`s have up to 21 characters.
+const MAX_IF_MATCH: usize = 64;
+/// What an `If-Match` looks like here: one `ETag`, or a star for whatever there is.
+pub const IF_MATCH: &str = r"^[\x21-\x7e]{1,64}$";
+
 impl FromRequestParts<App> for IfMatch {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get(header::IF_MATCH) else {
             return Ok(Self(None));
         };
-        let value = value.to_str().unwrap_or_default().trim();
-        if value == "*" {
+        let value = value.as_bytes();
+        let visible = value.iter().all(u8::is_ascii_graphic);
+        if value.is_empty() || value.len() > MAX_IF_MATCH || !visible {
+            let detail = "If-Match takes the one ETag of the resource as it was read";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        if value == b"*" {
             return Ok(Self(None));
         }
         let tag = value
-            .strip_prefix('"')
-            .and_then(|value| value.strip_suffix('"'));
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""))
+            .and_then(|tag| str::from_utf8(tag).ok()?.parse().ok());
         // A tag that is none of ours matches nothing.
-        Ok(Self(Some(
-            tag.and_then(|tag| tag.parse().ok()).unwrap_or(-1),
-        )))
+        Ok(Self(Some(tag.unwrap_or(-1))))
     }
 }
 
@@ -366,6 +459,10 @@ pub fn is_plain_if_any(text: &Option<String>, context: &()) -> garde::Result {
         .map_or(Ok(()), |text| is_plain(text, context))
 }
 
+/// What a station's id looks like.
+pub const STATION_ID: &str = r"^[A-Za-z0-9*_=+|@.\-]*[A-Za-z0-9*_=+|@\-][A-Za-z0-9*_=+|@.\-]*$";
+/// What an id tag looks like.
+pub const ID_TAG: &str = r"^[\x21-\x2e\x30-\x7e]+$";
 /// What [`is_plain`] accepts, for the description of the API.
 pub const PLAIN: &str = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$";
 

@@ -79,26 +79,15 @@ pub struct IdTags {
 }
 
 /// List id tags.
-#[utoipa::path(get, path = "/id-tags", tag = "Id tags", params(Page),
+#[utoipa::path(get, path = "/id-tags", tag = "Id tags", params(Page<IdTagUid>),
     responses((status = 200, description = "A page of id tags.", body = IdTags)))]
 async fn list(
     _: Viewer,
     State(app): State<App>,
-    Params(page): Params<Page>,
+    Params(page): Params<Page<IdTagUid>>,
 ) -> Result<axum::Json<IdTags>, Problem> {
     let limit = page.limit();
-    let refused = || {
-        Problem::fault(
-            "cursor",
-            "use the next_cursor of the page before, unchanged",
-        )
-    };
-    let after = page
-        .cursor
-        .as_deref()
-        .map(IdTagUid::new)
-        .transpose()
-        .map_err(|_| refused())?;
+    let after = page.cursor()?;
     let tags = app.id_tags(after.as_ref(), limit + 1).await?;
     let (tags, next_cursor) = cut(tags, limit, |tag| tag.uid.as_str().to_owned());
     let now = app.clock.now();

@@ -32,8 +32,21 @@ pub(super) fn wrap(router: Router, app: &App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), observe))
 }
 
-/// Counts and times the request, gives it an id, and ends it when it takes too long.
+/// Sees a request through. One that changes something goes on when its client hangs up: what was
+/// begun is finished, with all that follows from it.
 async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return see_through(app, request, next).await;
+    }
+    let seen_through = tokio::spawn(see_through(app, request, next));
+    seen_through.await.unwrap_or_else(|_| {
+        let detail = "the server stopped in the middle; read again what became of it";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+    })
+}
+
+/// Counts and times the request, gives it an id, and ends it when it takes too long.
+async fn see_through(app: App, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let endpoint = request.extensions().get::<MatchedPath>().cloned();

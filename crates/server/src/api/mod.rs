@@ -11,6 +11,7 @@ mod events;
 mod evses;
 mod extract;
 mod id_tags;
+mod json;
 mod layers;
 pub mod problem;
 mod schema;

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Viewer;
-use super::extract::{Params, cursor, cut, limit, segment};
+use super::extract::{Key as _, Params, cursor, cut, limit, segment};
 use super::problem::Problem;
 use super::schema;
 use crate::app::{App, MAX_PAGE, SessionFilter, StoredReading};
@@ -165,7 +165,7 @@ pub struct SessionQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     #[garde(inner(length(max = 64)))]
-    #[param(max_length = 64, nullable = false)]
+    #[param(schema_with = Uuid::schema)]
     cursor: Option<String>,
 }
 

@@ -18,7 +18,8 @@ use super::auth::{Admin, Operator, Viewer};
 use super::connectors::ReportBody;
 use super::evses::EvseBody;
 use super::extract::{
-    Body, IfMatch, Params, Post, Tagged, cursor, cut, is_plain, is_plain_if_any, limit, segment,
+    Body, IfMatch, Key as _, Params, Post, Tagged, cursor, cut, is_plain, is_plain_if_any, limit,
+    segment,
 };
 use super::problem::{Fault, Problem};
 use super::schema;
@@ -282,7 +283,7 @@ pub struct StationQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     #[garde(inner(length(max = 64)))]
-    #[param(max_length = 64, nullable = false)]
+    #[param(schema_with = StationId::schema)]
     cursor: Option<String>,
 }
 

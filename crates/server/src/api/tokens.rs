@@ -97,15 +97,15 @@ pub struct Tokens {
 }
 
 /// List access tokens.
-#[utoipa::path(get, path = "/tokens", tag = "Tokens", params(Page),
+#[utoipa::path(get, path = "/tokens", tag = "Tokens", params(Page<Uuid>),
     responses((status = 200, description = "A page of tokens.", body = Tokens)))]
 async fn list(
     _: Admin,
     State(app): State<App>,
-    Params(page): Params<Page>,
+    Params(page): Params<Page<Uuid>>,
 ) -> Result<axum::Json<Tokens>, Problem> {
     let limit = page.limit();
-    let after = page.cursor::<Uuid>()?.map(TokenId);
+    let after = page.cursor()?.map(TokenId);
     let (tokens, next_cursor) = cut(app.tokens(after, limit + 1).await?, limit, |token| {
         token.id.to_string()
     });
@@ -139,14 +139,21 @@ async fn create(
 }
 
 /// Revoke an access token, at once.
+///
+/// No token revokes itself, so that the last admin cannot lock everybody out by accident.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "Tokens",
     params(("id" = Uuid, Path, description = "The token's id.")),
     responses((status = 204, description = "Revoked.")))]
 async fn delete(
-    _: Admin,
+    Admin(caller): Admin,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    app.revoke_token(TokenId(segment(&id, "Token")?)).await?;
+    let id = TokenId(segment(&id, "Token")?);
+    if id == caller.token_id {
+        let detail = "this is the token you present; revoke it with another admin's";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    app.revoke_token(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

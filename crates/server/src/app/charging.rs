@@ -108,8 +108,9 @@ impl App {
                 meter,
             };
             let id = SessionId(self.new_id());
+            let known = self.has_connector(station_id, place).await?;
             let mut commit = Commit::default();
-            let (session, event) = if authorization.status == IdTagStatus::Accepted {
+            let (mut session, event) = if authorization.status == IdTagStatus::Accepted {
                 if let Some((evse, _)) = place {
                     self.interrupt_others(station_id, evse, &mut commit, now)
                         .await?;
@@ -118,6 +119,9 @@ impl App {
             } else {
                 Session::refuse(id, start, authorization.status, now)
             };
+            if !known {
+                session = session.at_unknown_connector();
+            }
             commit.sessions.push(SessionWrite::Insert(session));
             commit.events.push(event);
             match self.store.commit(commit).await {
@@ -257,12 +261,7 @@ impl App {
         let mut readings: Vec<Reading> = stored.iter().map(|stored| stored.reading).collect();
         readings.extend(report.readings.iter().map(|(reading, _)| *reading));
         readings.sort_by_key(|reading| reading.at);
-        // The station may be gone meanwhile; its sessions stay.
-        let station = match self.load(&station_id).await {
-            Ok(station) => Some(station),
-            Err(AppError::NotFound(_)) => None,
-            Err(error) => return Err(error),
-        };
+        let station = self.load_if_there(&station_id).await?;
         let connector = station
             .as_ref()
             .zip(place)
@@ -281,6 +280,29 @@ impl App {
             events: vec![event],
             ..Commit::default()
         })
+    }
+
+    /// Whether the station has the connector that a charger names.
+    async fn has_connector(
+        &self,
+        station_id: &StationId,
+        place: Option<(EvseNo, ConnectorNo)>,
+    ) -> Result<bool, AppError> {
+        let station = self.load_if_there(station_id).await?;
+        let connector = station
+            .as_ref()
+            .zip(place)
+            .and_then(|(station, (evse, connector))| station.connector(evse, connector));
+        Ok(connector.is_some())
+    }
+
+    /// The station, which may be gone meanwhile; its sessions stay.
+    async fn load_if_there(&self, id: &StationId) -> Result<Option<Arc<Station>>, AppError> {
+        match self.load(id).await {
+            Ok(station) => Ok(Some(station)),
+            Err(AppError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sessions still active on an EVSE where another begins: their stops are missing.

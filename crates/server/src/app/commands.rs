@@ -125,19 +125,16 @@ impl App {
         station_id: &StationId,
         session_id: SessionId,
     ) -> Result<String, AppError> {
-        let unprocessable = |detail: &str| AppError::Unprocessable {
-            pointer: "/parameters/session_id",
-            detail: detail.to_owned(),
-        };
+        let conflict = |detail: &str| AppError::Conflict(detail.to_owned());
         match self.store.session(session_id).await? {
             Some(session) if session.station_id != *station_id => {
-                Err(unprocessable("this session is another station's"))
+                Err(conflict("this session is another station's"))
             }
             Some(session) if session.state != SessionState::Active => {
-                Err(unprocessable("this session is not active"))
+                Err(conflict("this session is not active"))
             }
             Some(session) => Ok(session.transaction_id),
-            None => Err(unprocessable("there is no such session")),
+            None => Err(conflict("there is no such session")),
         }
     }
 

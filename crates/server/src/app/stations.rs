@@ -160,6 +160,7 @@ impl App {
                 events,
                 ..Commit::default()
             };
+            self.cache.changing(&station);
             match self.store.commit(commit).await {
                 Ok(_) => {
                     self.cache.deleted(id, expected + 1).await;
@@ -167,8 +168,10 @@ impl App {
                     self.fleet.revoke(id);
                     return Ok(());
                 }
-                Err(StoreError::Conflict) => self.cache.forget(id),
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.cache.forget(id);
+                    conflict_or(error)?;
+                }
             }
         }
         Err(contended("delete station"))
@@ -496,13 +499,16 @@ impl App {
                 events: decided.events,
                 ..more
             };
+            self.cache.changing(&station);
             match self.store.commit(commit).await {
                 Ok(_) => {
                     self.cache.committed(&changed).await;
                     return Ok(changed);
                 }
-                Err(StoreError::Conflict) => self.cache.forget(id),
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.cache.forget(id);
+                    conflict_or(error)?;
+                }
             }
             if let Some(request) = request
                 && self
@@ -545,6 +551,14 @@ impl App {
             (None, _) => format!("station-{random}"),
         };
         StationId::new(&id).map_err(|error| AppError::Internal(error.to_string()))
+    }
+}
+
+/// Lets a conflict pass, for another round.
+fn conflict_or(error: StoreError) -> Result<(), AppError> {
+    match error {
+        StoreError::Conflict => Ok(()),
+        error => Err(error.into()),
     }
 }
 

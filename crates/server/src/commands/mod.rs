@@ -76,6 +76,14 @@ impl Cli {
         })
     }
 
+    /// Whether it writes files that hold the network's state.
+    pub fn keeps_secrets(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Serve(_) | Command::Migrate(_) | Command::Token(_) | Command::Doctor(_)
+        )
+    }
+
     /// Does what was asked.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulator::load::{Action, Journal, MAX_CHARGERS, Options, Profile, Stats, run as load};
 use simulator::rest::Api;
-use simulator::{Charger, Dialer, Happening, Moment, Pace, StationPlan, drive};
+use simulator::{Character, Charger, Dialer, Happening, Moment, Pace, StationPlan, drive};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -193,6 +193,7 @@ impl Simulate {
         } = &self.one;
         let mut station = StationPlan::plain(id, (*connectors).into());
         station.password = password;
+        station.character = Character::TALKATIVE;
         self.create(vec![station.clone()]).await?;
         let server = self.url.first().context("no --url")?;
         say(&format!("{id} connects to {server}; Ctrl-C ends it"));
@@ -342,7 +343,7 @@ async fn watch(stats: Arc<Stats>, chargers: usize) {
             .map(|action| stats.p99(action))
             .max();
         let line = format!(
-            "{}/{chargers} connected · {} answers/s · {} waiting · p99 {:.1} ms · {} errors",
+            "{}/{chargers} connected · {} answers/s · {} unanswered · p99 {:.1} ms · {} errors",
             now.booted,
             now.answered.saturating_sub(before.answered) / every.as_secs(),
             now.sent.saturating_sub(now.answered),

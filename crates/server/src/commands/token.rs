@@ -88,7 +88,7 @@ impl TokenCommand {
                     let Some(last) = page.last() else { break };
                     after = Some(last.id);
                     for token in &page {
-                        let made = token.created_at.strftime("%Y-%m-%d %H:%M:%SZ");
+                        let made = token.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
                         println!(
                             "{}  {:<8}  {made:<20}  {}",
                             token.id, token.role, token.name
@@ -121,6 +121,14 @@ impl TokenCommand {
 async fn open(settings: &Flags) -> anyhow::Result<Store> {
     let config = settings.load()?;
     let url = config.database_url();
+    if let Some(file) = url.expose().strip_prefix("sqlite://")
+        && !std::path::Path::new(file).exists()
+    {
+        anyhow::bail!(
+            "there is no database {url} yet: start the server once, or name its own with \
+             --data-dir, --database-url or --demo"
+        );
+    }
     let location = Location::parse(url.expose()).map_err(anyhow::Error::msg)?;
     Store::open(&location)
         .await

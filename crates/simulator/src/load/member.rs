@@ -59,7 +59,7 @@ impl Member {
         Self {
             id: format!("{}{number}", options.prefix),
             rng: SmallRng::seed_from_u64(options.seed.wrapping_add(number)),
-            story: Story::new(options.profile, &options.tag),
+            story: Story::new(options.profile, &options.tag, number),
             pending: None,
             slot: None,
             phase,
@@ -299,7 +299,7 @@ impl Member {
 
     async fn note(&mut self, message: Message, payload: Option<&str>) {
         let entry = self.story.conclude(&self.id, &message, payload);
-        if let Some(journal) = &self.shared.journal {
+        if let (Some(journal), Some(entry)) = (&self.shared.journal, entry) {
             journal.add(entry).await;
         }
     }

@@ -169,12 +169,13 @@ impl Stats {
             let answered = counts.answered.load(Relaxed);
             #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
             let per_second = answered as f64 / times.work.as_secs_f64().max(1e-3);
+            let part_of_work = !matches!(action, Action::Connect | Action::Boot);
             (sent > 0).then(|| Row {
                 action: action.as_str(),
                 sent,
                 answered,
                 refused: counts.refused.load(Relaxed),
-                per_second,
+                per_second: part_of_work.then_some(per_second),
                 p50_ms: millis(counts.latency.quantile(500)),
                 p99_ms: millis(counts.latency.quantile(990)),
                 max_ms: millis(counts.latency.max()),
@@ -241,8 +242,8 @@ pub struct Row {
     pub answered: u64,
     /// How often it was refused.
     pub refused: u64,
-    /// Acknowledgements a second.
-    pub per_second: f64,
+    /// Acknowledgements a second; none for what is not part of the work.
+    pub per_second: Option<f64>,
     /// Half took no longer than this from call to answer.
     pub p50_ms: f64,
     /// 99 of a hundred took no longer than this.
@@ -272,14 +273,15 @@ impl fmt::Display for Report {
             "", "sent", "answered", "refused", "per s", "p50 ms", "p99 ms", "max ms"
         )?;
         for row in &self.actions {
+            let per_second = row.per_second.map(|rate| format!("{rate:.1}"));
             writeln!(
                 f,
-                "{:<20} {:>9} {:>9} {:>8} {:>9.1} {:>9.2} {:>9.2} {:>9.2}",
+                "{:<20} {:>9} {:>9} {:>8} {:>9} {:>9.2} {:>9.2} {:>9.2}",
                 row.action,
                 row.sent,
                 row.answered,
                 row.refused,
-                row.per_second,
+                per_second.as_deref().unwrap_or("-"),
                 row.p50_ms,
                 row.p99_ms,
                 row.max_ms

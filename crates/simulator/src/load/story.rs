@@ -41,6 +41,8 @@ pub(super) struct Story {
     profile: Profile,
     tag: String,
     connector: u32,
+    /// Heartbeats before the first car comes.
+    waits: u64,
     step: u32,
     transaction: Option<i64>,
     register_wh: u64,
@@ -48,11 +50,14 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn new(profile: Profile, tag: &str) -> Self {
+    /// The story of charger `number`. First cars come one after the other, so that at no moment all
+    /// chargers say the same.
+    pub(super) fn new(profile: Profile, tag: &str, number: u64) -> Self {
         Self {
             profile,
             tag: tag.to_owned(),
             connector: 1,
+            waits: number % u64::from(LAST + 1),
             step: 0,
             transaction: None,
             register_wh: 0,
@@ -67,6 +72,8 @@ impl Story {
 
     /// The next message; nothing for a charger that has nothing to say.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Message> {
+        // What goes over the wire, so that the journal says the same.
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         match self.profile {
             Profile::Idle | Profile::Storm => None,
             Profile::Heartbeats => Some(self.message(Action::Heartbeat, Heartbeat {}.into(), now)),
@@ -74,6 +81,10 @@ impl Story {
                 self.step += 1;
                 let available = self.step.is_multiple_of(2);
                 Some(self.status(if available { "Available" } else { "Preparing" }, now))
+            }
+            Profile::Busy | Profile::Flaky if self.waits > 0 => {
+                self.waits -= 1;
+                Some(self.message(Action::Heartbeat, Heartbeat {}.into(), now))
             }
             Profile::Busy | Profile::Flaky => {
                 let message = self.charge(now);
@@ -161,12 +172,17 @@ impl Story {
     }
 
     /// Notes what became of a message. `payload` is the answer, where it was acknowledged.
+    ///
+    /// A heartbeat leaves nothing that a server could be held to, and no entry.
     pub(super) fn conclude(
         &mut self,
         charger: &str,
         message: &Message,
         payload: Option<&str>,
-    ) -> Entry {
+    ) -> Option<Entry> {
+        if message.action == Action::Heartbeat {
+            return None;
+        }
         if message.action == Action::Start {
             let conf = payload.and_then(|payload| StartTransactionConf::parse(payload).ok());
             self.transaction = conf.map(|conf| conf.message.transaction_id);
@@ -187,6 +203,6 @@ impl Story {
         if message.action == Action::Stop {
             self.transaction = None;
         }
-        entry
+        Some(entry)
     }
 }

@@ -1,0 +1,170 @@
+//! How chargers come and go: a station is online while its latest connection lives, and not a
+//! moment longer (pitfalls 2, 8 and 15).
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Backend, Ended, Server};
+
+both!(
+    an_offline_station_is_never_available,
+    the_close_of_an_old_socket_leaves_the_new_connection_alone,
+    a_restart_leaves_no_station_online,
+    a_reconnected_charger_need_not_boot_again,
+);
+
+async fn an_offline_station_is_never_available(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut events = server.viewer().follow("events?station_id=CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    charger.status(1, "Available").await;
+    assert_eq!(server.station("CP-1").await["status"], "available");
+
+    // The power goes: nobody says goodbye.
+    let gone = Instant::now();
+    drop(charger);
+    let told = events.next_of("station.disconnected").await;
+    assert!(gone.elapsed() < Duration::from_secs(2), "told late");
+    assert_eq!(told.data["data"]["epoch"], 1);
+    let station = server.station("CP-1").await;
+    assert_eq!(station["status"], "offline");
+    assert_eq!(station["online"], false);
+    // The last that was known of its parts stays known, and is marked as old.
+    let connector = &station["evses"][0]["connectors"][0];
+    assert_eq!(connector["status"], "available");
+    assert_eq!(connector["online"], false);
+    // Whoever asks for stations to drive to is not sent there.
+    let page = server.viewer().get("stations?status=available").await.ok();
+    assert_eq!(page["stations"], json!([]));
+}
+
+async fn the_close_of_an_old_socket_leaves_the_new_connection_alone(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut old = server.charger("CP-1").connect().await;
+    old.boot().await;
+    old.status(1, "Available").await;
+
+    // The charger reconnects before its old socket is known to be dead.
+    let mut new = server.charger("CP-1").connect().await;
+    let replaced = Ended::Closed(1008, "replaced by a newer connection".to_owned());
+    assert_eq!(old.ended().await, replaced);
+    drop(old);
+    server.metrics_when("enchufe_ocpp_connections", 1.0).await;
+
+    // The new one serves both ways, and its station was never offline.
+    new.call("Heartbeat", json!({})).await;
+    let order = server.order("CP-1", "clear_cache", json!({}));
+    let ended = tokio::join!(order, async {
+        let call = new.next_call().await;
+        new.answer(&call, json!({"status": "Accepted"})).await;
+    });
+    assert_eq!(ended.0["outcome"], "accepted");
+    let station = server.station("CP-1").await;
+    assert_eq!(
+        (&station["online"], &station["status"]),
+        (&json!(true), &json!("available"))
+    );
+    assert_eq!(server.count_events("CP-1", "station.connected").await, 2);
+    assert_eq!(server.count_events("CP-1", "station.disconnected").await, 0);
+
+    // Its own close does take the station offline.
+    new.close().await;
+    server.station_when("CP-1", "status", "offline").await;
+}
+
+async fn a_restart_leaves_no_station_online(backend: Backend) {
+    let mut server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    charger.status(1, "Available").await;
+    let (_, ended) = tokio::join!(server.restart(), charger.ended());
+    assert_eq!(ended, Ended::Closed(1012, "server restarting".to_owned()));
+    // Already when the server says that it serves.
+    assert_eq!(server.station("CP-1").await["status"], "offline");
+
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.call("Heartbeat", json!({})).await;
+    let station = server.station("CP-1").await;
+    assert_eq!(
+        (&station["online"], &station["status"]),
+        (&json!(true), &json!("available"))
+    );
+}
+
+async fn a_reconnected_charger_need_not_boot_again(backend: Backend) {
+    let mut server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    charger.close().await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.status(1, "Charging").await;
+    drop(charger);
+    server.restart().await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.status(1, "Finishing").await;
+    assert_eq!(server.station("CP-1").await["status"], "occupied");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_peer_is_noticed_within_two_ping_intervals() {
+    let server = Server::start_with(Backend::Sqlite, &[("PING_INTERVAL", "1s")]).await;
+    for id in ["MUTE", "ALIVE"] {
+        server.enter(id).await;
+    }
+    let mut alive = server.charger("ALIVE").connect().await;
+    let mut mute = server.charger("MUTE").connect().await;
+    mute.boot().await;
+    let silent = Instant::now();
+    // One reads, and so answers pings. The other one's cable was cut: nothing comes, and no close.
+    let listening = async {
+        alive.idle(Duration::from_secs(4)).await;
+    };
+    let noticing = async {
+        server.station_when("MUTE", "online", false).await;
+        silent.elapsed()
+    };
+    let (noticed, ()) = tokio::join!(noticing, listening);
+    assert!(noticed >= Duration::from_secs(2), "{noticed:?}: too hasty");
+    assert!(
+        noticed < Duration::from_millis(3500),
+        "{noticed:?}: too late"
+    );
+    assert_eq!(server.station("ALIVE").await["online"], true);
+    let metrics = server.metrics().await;
+    let reasons = metrics.sum("enchufe_ocpp_disconnects_total", &["timed_out"]);
+    assert_eq!(reasons, 1.0, "{}", metrics.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_station_loses_its_connection_and_keeps_its_history() {
+    let server = Server::start(Backend::Sqlite).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let deleted = server.operator().delete("stations/CP-1").await;
+    deleted.expect(204);
+    let ended = Ended::Closed(1008, "no longer known here".to_owned());
+    assert_eq!(charger.ended().await, ended);
+    assert_eq!(server.charger("CP-1").knock().await.status, 404);
+    assert_eq!(server.count_events("CP-1", "station.booted").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_charger_was_last_heard_outlives_its_connection() {
+    let server = Server::start(Backend::Sqlite).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let heard = server.station("CP-1").await["last_seen"].clone();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    charger.call("Heartbeat", json!({})).await;
+    charger.close().await;
+    let station = server.station_when("CP-1", "online", false).await;
+    assert!(station["last_seen"].as_str() > heard.as_str(), "{station}");
+}

@@ -1,0 +1,39 @@
+//! The whole server's story: its doors as the world uses them, on SQLite, on PostgreSQL and with
+//! Redis; and what becomes of it when the network, the database, Redis or the process itself goes.
+//!
+//! A story reads from top to bottom: actors ([`support`]) do what people, systems and chargers do,
+//! and what they see is held against what the contract promises. [`both!`] tells a story twice.
+//! PostgreSQL and Redis are needed: without them the tests fail and say how to get them.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is an answer")]
+
+/// Two tests of each story: one on SQLite, one on PostgreSQL. A story is an async function of the
+/// [`support::Backend`].
+macro_rules! both {
+    ($($story:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story($crate::support::Backend::Sqlite).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story($crate::support::Backend::Postgres).await;
+            })+
+        }
+    };
+}
+
+mod support;
+
+mod api_lists;
+mod api_parts;
+mod api_stations;
+
+mod gateway_commands;
+mod gateway_connections;
+mod gateway_handshake;
+mod gateway_messages;
+mod gateway_status;
+mod gateway_transactions;

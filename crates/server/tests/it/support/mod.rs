@@ -1,0 +1,42 @@
+//! The actors of the stories, and the ground they stand on.
+//!
+//! - [`Server`] is a node in this process; [`Process`] is the real binary, to be killed.
+//! - Both are an [`Access`]: it makes [`Client`]s (people and systems) and [`Charger`]s.
+//! - [`Cluster`] and [`Redis`] are services of one test's own, to be stopped and started.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+mod access;
+mod answers;
+mod charger;
+mod client;
+mod process;
+mod server;
+mod services;
+
+pub use access::Access;
+pub use charger::{Charger, Ended};
+pub use client::{Answer, Client};
+pub use process::Process;
+pub use server::{Backend, Server};
+pub use services::{Cluster, Redis};
+
+/// How long anything may take to come about. Far longer than it should, so that a slow machine is
+/// no failure; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until there is an answer, for as long as [`PATIENCE`] lasts.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = probe().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "in vain awaited: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

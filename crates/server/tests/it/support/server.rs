@@ -1,0 +1,144 @@
+//! A node in this process.
+
+use std::ops::Deref;
+
+use server::app::App;
+use server::config::Flags;
+use server::node::Node;
+use tempfile::TempDir;
+
+use super::Access;
+use super::access::{ADMIN_TOKEN, METRICS_TOKEN};
+use super::services::{PostgresDatabase, Redis};
+
+/// What a server keeps its state in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+    /// SQLite, and reads through a Redis of the test's own.
+    Redis,
+}
+
+/// A server's directory, database and Redis: they outlive a restart.
+pub struct Ground {
+    directory: TempDir,
+    database: Option<PostgresDatabase>,
+    redis: Option<Redis>,
+}
+
+impl Ground {
+    pub fn new(backend: Backend) -> Self {
+        let database = (backend == Backend::Postgres).then(PostgresDatabase::create);
+        Self {
+            directory: TempDir::new().unwrap(),
+            database,
+            redis: (backend == Backend::Redis).then(Redis::start_new),
+        }
+    }
+
+    /// The settings of a server that stands here, as variables; the last one of a name wins.
+    pub fn settings(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let directory = self.directory.path().to_str().unwrap();
+        let mut settings = vec![
+            ("LISTEN", "127.0.0.1:0".to_owned()),
+            ("METRICS_LISTEN", "127.0.0.1:0".to_owned()),
+            ("DATA_DIR", directory.to_owned()),
+            ("ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
+            ("METRICS_TOKEN", METRICS_TOKEN.to_owned()),
+            ("ALLOW_UNAUTHENTICATED_CHARGERS", "true".to_owned()),
+            ("SHUTDOWN_TIMEOUT", "10s".to_owned()),
+        ];
+        if let Some(database) = &self.database {
+            settings.push(("DATABASE_URL", database.url()));
+        }
+        if let Some(redis) = &self.redis {
+            settings.push(("REDIS_URL", redis.url()));
+        }
+        settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        let more = more
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        settings
+            .into_iter()
+            .chain(more)
+            .map(|(name, value)| (format!("ENCHUFE_{name}"), value))
+            .collect()
+    }
+
+    /// Its Redis, to be killed and started.
+    pub fn redis(&mut self) -> &mut Redis {
+        self.redis.as_mut().expect("the backend has a Redis")
+    }
+
+    /// Where the log of a process goes.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+/// A node in this process, and the [`Access`] to it.
+pub struct Server {
+    node: Option<Node>,
+    access: Access,
+    settings: Vec<(String, String)>,
+    pub ground: Ground,
+}
+
+impl Server {
+    /// Starts one on fresh ground. Chargers may connect without credentials.
+    pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, &[]).await
+    }
+
+    /// The same with other settings (`("PING_INTERVAL", "1s")`).
+    pub async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Self {
+        // Shown when the test fails.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter("warn,server=debug,store=debug")
+            .with_test_writer()
+            .try_init();
+        let ground = Ground::new(backend);
+        let settings = ground.settings(settings);
+        let (node, access) = start(&settings).await;
+        Self {
+            node: Some(node),
+            access,
+            settings,
+            ground,
+        }
+    }
+
+    /// Stops it, and starts it anew on the same ground; at another address.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let (node, access) = start(&self.settings).await;
+        (self.node, self.access) = (Some(node), access);
+    }
+
+    /// Stops it.
+    pub async fn stop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+    }
+
+    /// Its use-cases, for what has no door.
+    pub fn app(&self) -> &App {
+        &self.node.as_ref().expect("the server runs").app
+    }
+}
+
+impl Deref for Server {
+    type Target = Access;
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
+async fn start(settings: &[(String, String)]) -> (Node, Access) {
+    let config = Flags::default().resolve(settings, None).unwrap();
+    let node = Node::start(&config).await.unwrap();
+    let access = Access::open(node.address, node.metrics_address).await;
+    (node, access)
+}

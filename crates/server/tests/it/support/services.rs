@@ -1,0 +1,240 @@
+//! PostgreSQL and Redis: fresh databases for every test, and whole services of a test's own.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+use url::Url;
+
+/// A setting of the test environment: from the environment, or from what `cargo xtask env` wrote.
+fn setting(name: &str) -> String {
+    find_setting(name).unwrap_or_else(|| {
+        panic!("{name} is not set: run `cargo xtask env`, which prepares it in .testenv/env")
+    })
+}
+
+fn find_setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = std::fs::read_to_string(workspace.join(".testenv/env")).ok()?;
+        shell_settings(&text).remove(name)
+    })
+}
+
+/// Reads `NAME=value` lines, a value perhaps in single quotes.
+fn shell_settings(text: &str) -> HashMap<String, String> {
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.replace(r"'\''", "\u{1}").replace('\'', "");
+        Some((name.trim().to_owned(), value.replace('\u{1}', "'")))
+    };
+    text.lines().filter_map(pair).collect()
+}
+
+/// An empty PostgreSQL database. Dropped with this, whatever happened.
+pub struct PostgresDatabase {
+    admin: String,
+    name: String,
+}
+
+impl PostgresDatabase {
+    pub fn create() -> Self {
+        let admin = setting("TEST_POSTGRES_URL");
+        let name = format!("it_{}", uuid::Uuid::new_v4().simple());
+        let database = Self { admin, name };
+        let created = database.psql(&format!("CREATE DATABASE {}", database.name));
+        assert!(
+            created,
+            "PostgreSQL at {} takes no database: run `cargo xtask env`",
+            database.admin
+        );
+        database
+    }
+
+    pub fn url(&self) -> String {
+        let mut url: Url = self.admin.parse().unwrap();
+        url.set_path(&self.name);
+        url.into()
+    }
+
+    fn psql(&self, sql: &str) -> bool {
+        let mut psql = Command::new(postgres_programs().join("psql"));
+        succeeds(psql.args(["-q", "-X", "-d", &self.admin, "-c", sql]))
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        self.psql(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
+/// A PostgreSQL of the test's own, to be stopped and started at will. Gone when dropped.
+pub struct Cluster {
+    directory: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes one and starts it.
+    pub fn start_new() -> Self {
+        let directory = TempDir::new().unwrap();
+        if is_root() {
+            let mut chown = Command::new("chown");
+            assert!(succeeds(chown.arg("postgres").arg(directory.path())));
+        }
+        let port = free_port();
+        let cluster = Self { directory, port };
+        let auth = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"];
+        let mut initdb = cluster.program("initdb");
+        assert!(succeeds(initdb.arg("-D").arg(cluster.data()).args(auth)));
+        cluster.start();
+        cluster
+    }
+
+    /// Its `postgres` database.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn start(&self) {
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''",
+            self.port
+        );
+        let log = self.directory.path().join("log");
+        let mut start = self.pg_ctl("start");
+        start.arg("-w").args(["-o", &options]).arg("-l").arg(&log);
+        if !succeeds(&mut start) {
+            panic!("{start:?}\n{}", std::fs::read_to_string(log).unwrap());
+        }
+    }
+
+    /// Takes it away without a word, as a crash does.
+    pub fn crash(&self) {
+        let mut stop = self.pg_ctl("stop");
+        assert!(succeeds(stop.args(["-w", "-m", "immediate"])));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn pg_ctl(&self, what: &str) -> Command {
+        let mut command = self.program("pg_ctl");
+        command.arg(what).arg("-D").arg(self.data());
+        command
+    }
+
+    /// PostgreSQL refuses to run as root, so root lets the user `postgres` run it.
+    fn program(&self, name: &str) -> Command {
+        let program = postgres_programs().join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(self.directory.path());
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It may be down already.
+        let _ = succeeds(self.pg_ctl("stop").args(["-m", "immediate"]));
+    }
+}
+
+/// A Redis of the test's own, to be killed and started at will. It keeps its data over a restart.
+pub struct Redis {
+    directory: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Redis {
+    /// Starts an empty one.
+    pub fn start_new() -> Self {
+        let mut redis = Self {
+            directory: TempDir::new().unwrap(),
+            port: free_port(),
+            process: None,
+        };
+        redis.start();
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Starts it with what it had when it was killed, and waits until it listens.
+    pub fn start(&mut self) {
+        let port = self.port.to_string();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .current_dir(self.directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let process = command.spawn();
+        self.process = Some(
+            process.unwrap_or_else(|_| panic!("redis-server is not here: run `cargo xtask env`")),
+        );
+        let started = std::time::Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(started.elapsed() < super::PATIENCE, "redis-server is mute");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Takes it away without a word.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn postgres_programs() -> PathBuf {
+    if let Some(bin) = find_setting("PG_BIN") {
+        return bin.into();
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| bin.join("initdb").is_file())
+        .max()
+        .expect("PostgreSQL's initdb is not there: run `cargo xtask env`")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    // A started server would keep a pipe open for as long as it lives: its output goes to its log.
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.unwrap().success()
+}

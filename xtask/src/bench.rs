@@ -1,0 +1,537 @@
+//! How fast and how small it is, held against what the machine can do.
+//!
+//! Numbers of a machine mean little on another, so whatever can be is held against a floor that is
+//! measured beside it, in turns, so that a machine that gets slower meanwhile slows both: bare
+//! servers on the same libraries (`crates/server/examples/floor.rs`). The load comes from the same
+//! machine and shares its cores. `docs/performance.md` says what came of it.
+
+mod process;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
+
+use self::process::{Client, Floor, Server};
+use self::table::{Aim, Row, Table};
+use crate::env::{self, Settings};
+use crate::serve::secret;
+use crate::shell::{cargo, cmd, read, run as run_command, which};
+
+/// Files of one process: each charger is one.
+const FILES: u64 = 20_000;
+/// What wrk does, the same for both sides.
+const WRK: [&str; 2] = ["--threads=2", "--connections=64"];
+/// What all chargers present, where they present something.
+const PASSWORD: &str = "a charger's password";
+
+/// How much is measured.
+struct Size {
+    /// Turns of each comparison, and how long one side has in each.
+    turns: usize,
+    seconds: u64,
+    /// Connections that ask for round trips.
+    askers: usize,
+    /// Chargers that report as fast as they are answered, and for how long.
+    reporters: usize,
+    reporting: u64,
+    /// Chargers that are there, and that come back at once.
+    network: usize,
+    /// How long memory may settle before it is read.
+    settle: u64,
+    /// Starts of the server.
+    starts: usize,
+}
+
+const FULL: Size = Size {
+    turns: 5,
+    seconds: 3,
+    askers: 64,
+    reporters: 2_000,
+    reporting: 15,
+    network: 15_000,
+    settle: 10,
+    starts: 5,
+};
+
+const QUICK: Size = Size {
+    turns: 3,
+    seconds: 1,
+    askers: 64,
+    reporters: 1_000,
+    reporting: 4,
+    network: 2_000,
+    settle: 3,
+    starts: 3,
+};
+
+/// Measures everything and prints the table.
+pub fn run(quick: bool) -> Result<()> {
+    let begun = Instant::now();
+    let bench = Bench::prepare(if quick { QUICK } else { FULL })?;
+    let mut table = Table::default();
+    table.add("health", bench.health());
+    table.add("station", bench.station());
+    table.add("heartbeats", bench.heartbeats());
+    table.add("statuses", bench.statuses("SQLite", None, 25_000.0));
+    let postgres = Postgres::create(&bench.settings);
+    let url = postgres.as_ref().ok().map(|postgres| postgres.url.as_str());
+    if let Err(error) = &postgres {
+        println!("  PostgreSQL is left out: {error:#}");
+    } else {
+        table.add("statuses", bench.statuses("PostgreSQL", url, 10_000.0));
+    }
+    drop(postgres);
+    table.add("memory", bench.memory());
+    table.add("reconnect", bench.reconnect());
+    table.add("start", bench.start());
+    println!("\n{table}");
+    let file = bench.dir.join("results.json");
+    fs::write(&file, format!("{:#}\n", table.json(quick)))?;
+    println!(
+        "{} cores, load generator beside the server; {:.0} s; also in target/bench/results.json",
+        std::thread::available_parallelism()?,
+        begun.elapsed().as_secs_f64()
+    );
+    table.complete()
+}
+
+/// What the measurements share.
+struct Bench {
+    size: Size,
+    settings: Settings,
+    /// Where the programs are. `TEST_BINARY` names another build's server; its examples lie beside.
+    bin: PathBuf,
+    /// On a real disk: the system's temporary directory may be none.
+    dir: PathBuf,
+}
+
+impl Bench {
+    fn prepare(size: Size) -> Result<Self> {
+        if which("wrk").is_none() {
+            run_command(&mut cmd("apt-get", ["install", "-q", "-y", "wrk"]))
+                .context("wrk is not there, and could not be installed")?;
+        }
+        let settings = env::start()?;
+        let metadata = read(&mut cargo(["metadata", "--format-version=1", "--no-deps"]))?;
+        let metadata: Value = serde_json::from_str(&metadata)?;
+        let target = metadata["target_directory"].as_str();
+        let target = Path::new(target.context("cargo names no target directory")?);
+        let dir = target.join("bench");
+        fs::create_dir_all(&dir)?;
+        let bin = match std::env::var_os("TEST_BINARY") {
+            Some(binary) => Path::new(&binary).with_file_name(""),
+            None => {
+                let build = ["build", "--release", "--package", "enchufe", "--bins"];
+                run_command(cargo(build).arg("--examples"))?;
+                target.join("release")
+            }
+        };
+        raise_file_limit()?;
+        Ok(Self {
+            size,
+            settings,
+            bin,
+            dir,
+        })
+    }
+
+    /// A directory of its own for a server.
+    fn work_dir(&self) -> Result<tempfile::TempDir> {
+        Ok(tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&self.dir)?)
+    }
+
+    fn server(&self, dir: &Path, database: Option<&str>) -> Result<Server> {
+        Server::start(&self.bin.join("enchufe"), dir, database)
+    }
+
+    fn floor(&self, dir: &Path, station: &str) -> Result<Floor> {
+        let file = dir.join("station.json");
+        fs::write(&file, station)?;
+        Floor::start(&self.bin.join("examples/floor"), &file)
+    }
+
+    /// Stations `SIM-1` and on, entered while no server runs.
+    fn seed(&self, url: &str, stations: usize, password: Option<&str>) -> Result<()> {
+        let mut seed = cmd(self.bin.join("examples/seed"), [url, &stations.to_string()]);
+        if let Some(password) = password {
+            seed.env("ENCHUFE_CHARGER_PASSWORD", password);
+        }
+        read(&mut seed).map(drop)
+    }
+
+    /// Requests a second at `/health`.
+    fn health(&self) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        let (server, floor) = (
+            self.server(dir.path(), None)?,
+            self.floor(dir.path(), "{}")?,
+        );
+        let turns = self.in_turns(
+            || self.wrk(&format!("{}/health", server.url), None),
+            || self.wrk(&format!("{}/health", floor.url), None),
+        )?;
+        let what = "GET /health, beside bare axum";
+        Ok(vec![turns.row(what, "req/s", Aim::AtLeast(0.85))])
+    }
+
+    /// Requests a second at a station that is in the cache.
+    fn station(&self) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        self.seed(&sqlite(dir.path()), 100, None)?;
+        let server = self.server(dir.path(), None)?;
+        let station = server.get("/api/v1/stations/SIM-42")?;
+        let floor = self.floor(dir.path(), &station)?;
+        let url = format!("{}/api/v1/stations/SIM-42", server.url);
+        let turns = self.in_turns(
+            || self.wrk(&url, Some(&server.token)),
+            || self.wrk(&format!("{}/station", floor.url), None),
+        )?;
+        let what = format!(
+            "GET /api/v1/stations/{{id}} ({} bytes), beside bare axum",
+            station.len()
+        );
+        Ok(vec![turns.row(&what, "req/s", Aim::AtLeast(0.5))])
+    }
+
+    /// Heartbeats a second.
+    fn heartbeats(&self) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        self.seed(&sqlite(dir.path()), self.size.askers, None)?;
+        let (server, floor) = (
+            self.server(dir.path(), None)?,
+            self.floor(dir.path(), "{}")?,
+        );
+        let turns = self.in_turns(
+            || self.round_trips(&server.chargers(), "boot"),
+            || self.round_trips(&floor.chargers(), "echo"),
+        )?;
+        let what = "OCPP Heartbeats, beside bare yawc echo";
+        Ok(vec![turns.row(what, "msg/s", Aim::AtLeast(0.7))])
+    }
+
+    /// StatusNotifications that each change something: how many a second, and how soon each is
+    /// answered when there are fewer.
+    fn statuses(&self, name: &str, database: Option<&str>, aim: f64) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        let url = database.map_or_else(|| sqlite(dir.path()), str::to_owned);
+        self.seed(&url, self.size.reporters, None)?;
+        let server = self.server(dir.path(), database)?;
+        let duration = format!("{}s", self.size.reporting);
+        let report = |more: &[&str]| -> Result<Value> {
+            let chargers = self.size.reporters.to_string();
+            let mut args = vec!["--profile", "statuses", "--chargers", &chargers];
+            args.extend(["--duration", &duration]);
+            args.extend(more);
+            let report = self.simulate(&server, &args, None)?;
+            let row = report["actions"].as_array().into_iter().flatten();
+            row.into_iter()
+                .find(|row| row["action"] == "StatusNotification")
+                .cloned()
+                .with_context(|| format!("no status was reported: {report}"))
+        };
+        let fastest = report(&[])?;
+        let steady = report(&["--rate", "5000"])?;
+        let number = |row: &Value, key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        let reached = number(&steady, "per_second");
+        Ok(vec![
+            Row::absolute(
+                &format!("durable StatusNotifications, {name}"),
+                number(&fastest, "per_second"),
+                "msg/s",
+                Aim::AtLeast(aim),
+            )
+            .with_note(&format!(
+                "{} chargers, p99 {:.0} ms",
+                self.size.reporters,
+                number(&fastest, "p99_ms")
+            )),
+            Row::absolute(
+                &format!("p99 of call to answer at 5,000 msg/s, {name}"),
+                number(&steady, "p99_ms"),
+                "ms",
+                Aim::AtMost(20.0),
+            )
+            .with_note(&format!(
+                "{reached:.0} msg/s reached, p50 {:.1} ms",
+                number(&steady, "p50_ms")
+            )),
+        ])
+    }
+
+    /// Memory of the process, not of the kernel, for each charger that is connected and idle.
+    fn memory(&self) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        self.seed(&sqlite(dir.path()), self.size.network, None)?;
+        let server = self.server(dir.path(), None)?;
+        let floor = self.floor(dir.path(), "{}")?;
+        let each = |pid: u32, url: &str, kind: &str| -> Result<f64> {
+            self.settle();
+            let before = process::anonymous_memory(pid)?;
+            let lines = self.size.network.to_string();
+            let mut client = self.client([url, &lines, "0", kind], None)?;
+            client.line()?;
+            self.settle();
+            let after = process::anonymous_memory(pid)?;
+            client.end()?;
+            Ok((after - before) / as_f64(self.size.network))
+        };
+        let bare = each(floor.pid(), &floor.chargers(), "echo")?;
+        let measured = each(server.pid(), &server.chargers(), "boot")?;
+        let what = format!("memory of each of {} idle connections", self.size.network);
+        Ok(vec![
+            Row::absolute(&what, measured / 1024.0, "KB", Aim::AtMost(6.0))
+                .with_floor(bare / 1024.0)
+                .with_note("with the cached station; floor: bare yawc"),
+        ])
+    }
+
+    /// How long it takes until all chargers are back.
+    fn reconnect(&self) -> Result<Vec<Row>> {
+        let dir = self.work_dir()?;
+        self.seed(&sqlite(dir.path()), self.size.network, Some(PASSWORD))?;
+        let server = self.server(dir.path(), None)?;
+        let lines = self.size.network.to_string();
+        let url = server.chargers();
+        let mut client = self.client([&url, &lines, "0", "boot"], Some(PASSWORD))?;
+        let cold = client.line()?["opened_seconds"].as_f64();
+        client.end()?;
+        // They are told as gone first, which costs what being told as here does.
+        sleep(Duration::from_secs(self.size.settle));
+        let args = [
+            "--profile",
+            "storm",
+            "--chargers",
+            &lines,
+            "--duration",
+            "1s",
+        ];
+        let report = self.simulate(&server, &args, Some(PASSWORD))?;
+        let warm = report["storm_seconds"].as_f64();
+        let row = |how: &str, seconds: Option<f64>| {
+            let what = format!("{} chargers reconnect and boot, {how}", self.size.network);
+            let seconds = seconds.unwrap_or(f64::NAN);
+            Row::absolute(&what, seconds, "s", Aim::AtMost(20.0))
+        };
+        Ok(vec![
+            row("lines cut", warm).with_note("passwords remembered"),
+            row("server restarted", cold).with_note("each password computed again"),
+        ])
+    }
+
+    /// From the program's start to readiness, and its size when nothing happens.
+    fn start(&self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for stations in [0, 1_000] {
+            let mut took = Vec::new();
+            let mut idle = Vec::new();
+            for _ in 0..self.size.starts {
+                let dir = self.work_dir()?;
+                if stations > 0 {
+                    self.seed(&sqlite(dir.path()), stations, None)?;
+                }
+                let server = self.server(dir.path(), None)?;
+                took.push(server.ready_after.as_secs_f64() * 1e3);
+                sleep(Duration::from_secs(1));
+                idle.push(process::resident_memory(server.pid())? / 1024.0 / 1024.0);
+            }
+            let what = match stations {
+                0 => "start to ready, empty database".to_owned(),
+                _ => format!("start to ready, {stations} stations"),
+            };
+            let took = median(&mut took);
+            rows.push(Row::absolute(&what, took, "ms", Aim::AtMost(200.0)));
+            if stations > 0 {
+                let what = format!("idle memory, {stations} stations");
+                let idle = median(&mut idle);
+                rows.push(Row::absolute(&what, idle, "MB", Aim::AtMost(30.0)));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Measures two sides in turns.
+    fn in_turns(
+        &self,
+        ours: impl Fn() -> Result<f64>,
+        floor: impl Fn() -> Result<f64>,
+    ) -> Result<Turns> {
+        let mut turns = Turns::default();
+        for _ in 0..self.size.turns {
+            turns.floor.push(floor()?);
+            turns.ours.push(ours()?);
+        }
+        Ok(turns)
+    }
+
+    fn wrk(&self, url: &str, token: Option<&str>) -> Result<f64> {
+        let mut wrk = cmd("wrk", WRK);
+        wrk.arg(format!("--duration={}s", self.size.seconds))
+            .arg(url);
+        if let Some(token) = token {
+            wrk.args(["--header", &format!("Authorization: Bearer {token}")]);
+        }
+        let said = read(&mut wrk)?;
+        let failed = said.contains("Non-2xx") || said.contains("Socket errors");
+        ensure!(!failed, "wrk met errors:\n{said}");
+        let number = said
+            .lines()
+            .find_map(|line| line.strip_prefix("Requests/sec:"));
+        let number = number.with_context(|| format!("wrk says no rate:\n{said}"))?;
+        Ok(number.trim().parse()?)
+    }
+
+    fn round_trips(&self, url: &str, kind: &str) -> Result<f64> {
+        let (lines, seconds) = (self.size.askers.to_string(), self.size.seconds.to_string());
+        let mut client = self.client([url, &lines, &seconds, kind], None)?;
+        client.line()?;
+        let rate = client.line()?["per_second"].as_f64();
+        rate.context("no rate was measured")
+    }
+
+    fn client(&self, args: [&str; 4], password: Option<&str>) -> Result<Client> {
+        Client::start(&self.bin.join("examples/round_trips"), args, password)
+    }
+
+    /// `enchufe simulate`, and what it reports.
+    fn simulate(&self, server: &Server, args: &[&str], password: Option<&str>) -> Result<Value> {
+        let mut simulate = cmd(self.bin.join("enchufe"), ["simulate", "--json"]);
+        simulate.args(["--url", &server.chargers()]).args(args);
+        if let Some(password) = password {
+            simulate.env("ENCHUFE_CHARGER_PASSWORD", password);
+        }
+        let said = read(&mut simulate)?;
+        let report: Value = serde_json::from_str(&said)?;
+        ensure!(
+            report["connect_seconds"].is_number(),
+            "not all chargers connected: {report}"
+        );
+        if report["errors"]
+            .as_object()
+            .is_some_and(|errors| !errors.is_empty())
+        {
+            println!("  the load met errors: {}", report["errors"]);
+        }
+        Ok(report)
+    }
+
+    fn settle(&self) {
+        sleep(Duration::from_secs(self.size.settle));
+    }
+}
+
+/// Two sides, measured in turns.
+#[derive(Default)]
+struct Turns {
+    ours: Vec<f64>,
+    floor: Vec<f64>,
+}
+
+impl Turns {
+    /// The ratio is that of each turn, so that a machine that changes its speed between turns does
+    /// not change it.
+    fn row(mut self, what: &str, unit: &'static str, aim: Aim) -> Row {
+        let turns = self.ours.iter().zip(&self.floor);
+        let mut ratios: Vec<f64> = turns.map(|(ours, floor)| ours / floor).collect();
+        let ratio = median(&mut ratios);
+        Row::ratio(
+            what,
+            median(&mut self.ours),
+            median(&mut self.floor),
+            ratio,
+            unit,
+            aim,
+        )
+    }
+}
+
+/// A database of our own on the tests' PostgreSQL, removed in the end.
+struct Postgres {
+    url: String,
+    server: String,
+    name: String,
+}
+
+impl Postgres {
+    fn create(settings: &Settings) -> Result<Self> {
+        let setting = settings
+            .iter()
+            .find(|(name, _)| *name == "TEST_POSTGRES_URL");
+        let server = setting.context("TEST_POSTGRES_URL is not set")?.1.clone();
+        let name = format!("bench_{}", secret()?);
+        psql(&server, &format!("CREATE DATABASE {name}"))?;
+        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
+        Ok(Self {
+            url: format!("{base}/{name}"),
+            server,
+            name,
+        })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Err(error) = psql(&self.server, &format!("DROP DATABASE {}", self.name)) {
+            println!("  {} is left behind: {error:#}", self.name);
+        }
+    }
+}
+
+fn psql(url: &str, sql: &str) -> Result<()> {
+    read(&mut cmd(
+        "psql",
+        ["--quiet", "--no-psqlrc", "--command", sql, url],
+    ))
+    .map(drop)
+}
+
+fn sqlite(data: &Path) -> String {
+    format!("sqlite://{}", data.join("enchufe.db").display())
+}
+
+/// For us and those we start.
+fn raise_file_limit() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= FILES) {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: Some(FILES),
+        maximum: limit.maximum.map(|maximum| maximum.max(FILES)),
+    };
+    setrlimit(Resource::Nofile, raised)
+        .with_context(|| format!("{FILES} open files are needed (ulimit -n {FILES})"))
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!(median(&mut []).is_nan());
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}
