@@ -39,7 +39,7 @@ enum Interpreter {
 
 /// Runs every scenario against one fresh server.
 pub fn run(binary: &Path, settings: &Settings, tally: &mut Tally) -> Result<()> {
-    let server = Server::start(binary)?;
+    let server = Server::start(binary, &[])?;
     server.put(
         &format!("/api/v1/id-tags/{ID_TAG}"),
         &json!({"status": "accepted"}),

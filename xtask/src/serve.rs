@@ -48,8 +48,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `enchufe serve` and waits until it says it is ready.
-    pub fn start(binary: &Path) -> Result<Self> {
+    /// Starts `enchufe serve`, with these settings beside its own, and waits until it says it is
+    /// ready.
+    pub fn start(binary: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let (port, metrics_port) = (free_port()?, free_port()?);
         let token = secret()?;
@@ -73,6 +74,7 @@ impl Server {
             )
             .env("ENCHUFE_DATA_DIR", dir.path().join("data"))
             .env("ENCHUFE_ADMIN_TOKEN", &token)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

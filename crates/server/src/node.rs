@@ -21,7 +21,7 @@ use tower::util::MapRequestLayer;
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{App, TransactionIds, Turns, new_secret};
+use crate::app::{App, KnownSessions, TransactionIds, Turns, new_secret};
 use crate::bus::Bus;
 use crate::cache::{Cache, RedisCache};
 use crate::clock::Clock;
@@ -162,6 +162,7 @@ async fn open(config: &Config) -> anyhow::Result<App> {
         passwords: Passwords::new(key),
         turns: Turns::default(),
         transaction_ids: TransactionIds::default(),
+        known_sessions: KnownSessions::default(),
         known_tokens: known_tokens(),
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),

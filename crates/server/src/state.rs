@@ -12,7 +12,7 @@ use uuid::{NoContext, Uuid};
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{TransactionIds, Turns};
+use crate::app::{KnownSessions, TransactionIds, Turns};
 use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub turns: Turns,
     /// Transaction ids to hand out.
     pub transaction_ids: TransactionIds,
+    /// Sessions that chargers told of lately.
+    pub known_sessions: KnownSessions,
     /// Access tokens presented lately, by the hash of their secret.
     pub known_tokens: sync::Cache<String, Token>,
     /// Whether the process takes work.

@@ -25,6 +25,9 @@ pub(crate) static UPSERT_CREDENTIALS: Statement = Statement::new(
      DO UPDATE SET hash = excluded.hash, updated_at = excluded.updated_at \
      RETURNING station_id",
 );
+/// Not guarded: a station need not have credentials.
+pub(crate) static DELETE_CREDENTIALS: Statement =
+    Statement::new("DELETE FROM credentials WHERE station_id IN (VALUES «text»)");
 pub(crate) const GET_CREDENTIALS: &str = "SELECT hash FROM credentials WHERE station_id = $1";
 
 pub(crate) static INSERT_ID_TAG: Statement = Statement::new(

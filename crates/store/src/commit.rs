@@ -137,11 +137,13 @@ impl Commit {
                 Record::Station,
                 stations::update_row(station, *expected)?,
             ),
-            Some(StationWrite::Delete { id, expected }) => ready.write(
-                &stations::DELETE,
-                Record::Station,
-                vec![id.as_str().into(), (*expected).into()],
-            ),
+            Some(StationWrite::Delete { id, expected }) => {
+                let row = vec![id.as_str().into(), (*expected).into()];
+                ready.write(&stations::DELETE, Record::Station, row);
+                // A station entered anew under the same id is another one.
+                let row = vec![id.as_str().into()];
+                ready.write(&access::DELETE_CREDENTIALS, Record::Credentials, row);
+            }
             None => {}
         }
         if let Some(credentials) = &self.credentials {

@@ -40,6 +40,7 @@ const PLAIN: &[&str] = &[
 /// Statements over many rows.
 const BATCHED: &[&Statement] = &[
     &access::INSERT_TOKEN,
+    &access::DELETE_CREDENTIALS,
     &access::DELETE_TOKEN,
     &access::UPSERT_CREDENTIALS,
     &access::INSERT_ID_TAG,

@@ -224,8 +224,8 @@ pub struct ConnectorPatchBody {
     /// Its kind, as OCPP 2.x names them.
     #[garde(inner(inner(length(chars, min = 1, max = MAX_TYPE))), custom(is_plain_patch))]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20, pattern = "plain")]
-    #[serde(default, rename = "type", deserialize_with = "given")]
-    kind: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    r#type: Option<Option<String>>,
     /// The most it can deliver, in watts.
     #[garde(inner(inner(range(min = 1, max = MAX_POWER))))]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 10_000_000)]
@@ -257,7 +257,7 @@ async fn update(
     let at = place(&path)?;
     let max_power = body.max_power_w.map(|power| power.map(Watts));
     let changes = ConnectorPatch {
-        kind: body.kind,
+        kind: body.r#type,
         max_power,
     };
     let station = app

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Viewer;
-use super::extract::{Page, Params, cut, segment};
+use super::extract::{Key, Page, Params, cut, segment};
 use super::problem::Problem;
 use crate::app::App;
 use crate::bus::Follower;
@@ -140,7 +140,7 @@ async fn follow(
         .map(|value| value.to_str().unwrap_or_default());
     let after = match last {
         None | Some("") => None,
-        Some(text) => Some(text.parse::<i64>().map_err(|_| refused())?),
+        Some(text) => Some(Key::parse(text).ok_or_else(refused)?),
     };
     let station_id = query.station_id.map(|id| StationId::new(&id)).transpose();
     let station_id = station_id.map_err(|e| Problem::fault("station_id", e.to_string()))?;

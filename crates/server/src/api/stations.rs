@@ -366,8 +366,8 @@ pub struct NewConnectorBody {
     /// Its kind, as OCPP 2.x names them.
     #[garde(inner(length(chars, min = 1, max = MAX_TYPE)), custom(is_plain_if_any))]
     #[schema(min_length = 1, max_length = 20, pattern = "plain", example = "cCCS2")]
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
+    #[serde(default)]
+    r#type: Option<String>,
     /// The most it can deliver, in watts.
     #[garde(inner(range(min = 1, max = MAX_POWER)))]
     #[schema(minimum = 1, maximum = 10_000_000, example = 22_000)]
@@ -391,7 +391,7 @@ impl From<NewConnectorBody> for ConnectorSpec {
     fn from(body: NewConnectorBody) -> Self {
         Self {
             number: None,
-            kind: body.kind,
+            kind: body.r#type,
             max_power: body.max_power_w.map(Watts),
         }
     }

@@ -4,11 +4,13 @@
 //! then drop the record, and the revenue with it. What does not fit is kept and flagged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::session::{Limits, MeterRecord, Reading, Start, Stop};
 use domain::token::{IdTagStatus, IdTagUid};
 use domain::{ConnectorNo, EvseNo, NewEvent, Session, SessionId, Station, StationId, WattHours};
 use jiff::Timestamp;
+use moka::sync;
 use store::{Commit, SessionWrite, StationWrite, StoreError};
 use tokio::sync::Mutex;
 
@@ -17,6 +19,11 @@ use super::{App, AppError, MAX_ROUNDS, contended};
 /// Transaction ids taken from the store at a time. Ids not handed out before a restart are lost,
 /// which leaves gaps and does no harm: there are two thousand million.
 const ID_BLOCK: i64 = 64;
+
+/// Sessions remembered while they are metered; the others are read anew.
+const MAX_KNOWN_SESSIONS: u64 = 50_000;
+/// How long one that is no longer metered is remembered.
+const SESSION_IDLE: Duration = Duration::from_mins(15);
 
 /// May this tag charge?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +59,18 @@ pub struct MeterReport {
 /// Transaction ids taken from the store and not handed out yet.
 #[derive(Debug, Default)]
 pub struct TransactionIds(Mutex<std::ops::Range<i64>>);
+
+/// Sessions that are being metered, by the ids their chargers know them by. A decision may start
+/// from an old copy: the store's version guard refuses it, and the copy is dropped.
+#[derive(Debug)]
+pub struct KnownSessions(sync::Cache<(StationId, String), Session>);
+
+impl Default for KnownSessions {
+    fn default() -> Self {
+        let sessions = sync::Cache::builder().max_capacity(MAX_KNOWN_SESSIONS);
+        Self(sessions.time_to_idle(SESSION_IDLE).build())
+    }
+}
 
 impl App {
     /// May this tag charge now? What is not a tag at all may not.
@@ -219,9 +238,10 @@ impl App {
         let _turn = self.turns.take(station_id).await;
         for _ in 0..MAX_ROUNDS {
             let session = match &report.transaction_id {
-                Some(id) => self.store.session_by_transaction(station_id, id).await?,
+                Some(id) => self.session_of(station_id, id).await?,
                 None => None,
             };
+            let mut read = None;
             let mut commit = Commit {
                 meter_records: records(station_id, session.as_ref().map(|s| s.id), &report),
                 ..Commit::default()
@@ -233,18 +253,44 @@ impl App {
                     .iter()
                     .fold(session, |session, (r, _)| session.read(*r));
                 if session.version != expected {
+                    read = Some(session.clone());
                     commit
                         .sessions
                         .push(SessionWrite::Update { session, expected });
                 }
             }
-            match self.store.commit(commit).await {
+            let committed = self.store.commit(commit).await;
+            if let Some(id) = &report.transaction_id {
+                let key = (station_id.clone(), id.clone());
+                match (&committed, read) {
+                    (Ok(_), Some(session)) => self.known_sessions.0.insert(key, session),
+                    (Ok(_), None) => {}
+                    (Err(_), _) => self.known_sessions.0.invalidate(&key),
+                }
+            }
+            match committed {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(contended("meter values"))
+    }
+
+    /// The session a charger knows by this id, from memory when it is being metered.
+    async fn session_of(
+        &self,
+        station_id: &StationId,
+        transaction_id: &str,
+    ) -> Result<Option<Session>, AppError> {
+        let key = (station_id.clone(), transaction_id.to_owned());
+        if let Some(session) = self.known_sessions.0.get(&key) {
+            return Ok(Some(session));
+        }
+        Ok(self
+            .store
+            .session_by_transaction(station_id, transaction_id)
+            .await?)
     }
 
     /// Ends a session that began here: holds its energy against the readings and the connector.

@@ -22,7 +22,7 @@ use store::{Idempotency, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use crate::state::App;
-pub use charging::{Authorization, MeterReport, Started, TransactionIds};
+pub use charging::{Authorization, KnownSessions, MeterReport, Started, TransactionIds};
 pub use commands::Ordered;
 pub use id_tags::IdTagEntry;
 pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};

@@ -234,7 +234,7 @@ impl Layers {
             let id = rest.to_ascii_lowercase();
             if ids.contains(&id) && *name == variable(&id) {
                 self.add(name, Source::Environment, &id, text);
-            } else if !is_secret(name) && !is_from_kubernetes(rest, text) {
+            } else if !is_secret(name) && !is_of_simulate(rest) && !is_from_kubernetes(rest, text) {
                 let known = ids.iter().map(|id| variable(id));
                 let secrets = SECRETS.iter().map(|(secret, _)| (*secret).to_owned());
                 let fault = if rest == "PORT" {
@@ -338,6 +338,14 @@ fn wording(error: &clap::Error, text: &str) -> String {
 fn is_secret(name: &str) -> bool {
     let name = name.strip_suffix("_FILE").unwrap_or(name);
     SECRETS.iter().any(|(secret, _)| *secret == name)
+}
+
+/// Variables of `enchufe simulate`, which often stand in the same shell.
+fn is_of_simulate(rest: &str) -> bool {
+    matches!(
+        rest,
+        "API_TOKEN" | "API_TOKEN_FILE" | "CHARGER_PASSWORD" | "CHARGER_PASSWORD_FILE"
+    )
 }
 
 /// Kubernetes tells every container of every Service, in variables named after it: a Service

@@ -46,7 +46,7 @@ enum Reply {
 
 /// A result in its version's form.
 enum Conf {
-    V16(ocpp::v16::ServerConf),
+    V16(v16::Conf),
 }
 
 impl Serialize for Conf {
@@ -59,7 +59,7 @@ impl Serialize for Conf {
 
 /// A call to a charger in its version's form.
 enum Call {
-    V16(ocpp::v16::ServerCall),
+    V16(v16::Call),
 }
 
 impl Call {
@@ -113,7 +113,7 @@ impl Dialect {
     /// The known name of an action, for the metrics: what chargers make up counts as one.
     fn known_action(self, action: &str) -> &'static str {
         let known = match self {
-            Self::V16 => ocpp::v16::ChargerCall::ACTIONS,
+            Self::V16 => v16::ACTIONS,
         };
         known
             .iter()

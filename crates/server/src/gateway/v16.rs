@@ -15,8 +15,15 @@ use ocpp::v16::{
 };
 use ocpp::{CallError, ErrorCode};
 
-use super::{Conf, Connection, GiveUp, Meaning, Reply, patiently};
+use super::{Connection, GiveUp, Meaning, Reply, patiently};
 use crate::app::{App, AppError, Authorization, MeterReport};
+
+/// What a charger's call is answered with.
+pub(super) type Conf = ServerConf;
+/// What a charger is called with.
+pub(super) type Call = ServerCall;
+/// The actions a charger may call.
+pub(super) const ACTIONS: &[&str] = ChargerCall::ACTIONS;
 
 /// Heartbeat intervals are spread over this share of themselves, so that chargers that booted
 /// together do not beat together for ever.
@@ -50,7 +57,7 @@ pub(super) async fn answer(
     }
     let keeps_revenue = keeps_revenue(&call);
     match carry_out(app, connection, call).await {
-        Ok(conf) => Ok(Reply::Conf(Conf::V16(conf))),
+        Ok(conf) => Ok(Reply::Conf(super::Conf::V16(conf))),
         // An error answer would make the charger drop the record; no answer makes it try again.
         Err(AppError::Internal(detail)) if !keeps_revenue => {
             tracing::error!(station.id = %connection.station_id, action, detail, "call failed");

@@ -37,14 +37,46 @@ const LEAST: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/stations/{id}/evses", "operator"),
     ("GET", "/api/v1/stations/{id}/evses/{evse}", "viewer"),
     ("DELETE", "/api/v1/stations/{id}/evses/{evse}", "operator"),
-    ("PUT", "/api/v1/stations/{id}/evses/{evse}/availability", "operator"),
-    ("GET", "/api/v1/stations/{id}/evses/{evse}/connectors", "viewer"),
-    ("POST", "/api/v1/stations/{id}/evses/{evse}/connectors", "operator"),
-    ("GET", "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}", "viewer"),
-    ("PATCH", "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}", "operator"),
-    ("DELETE", "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}", "operator"),
-    ("PUT", "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}/availability", "operator"),
-    ("PUT", "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}/status", "operator"),
+    (
+        "PUT",
+        "/api/v1/stations/{id}/evses/{evse}/availability",
+        "operator",
+    ),
+    (
+        "GET",
+        "/api/v1/stations/{id}/evses/{evse}/connectors",
+        "viewer",
+    ),
+    (
+        "POST",
+        "/api/v1/stations/{id}/evses/{evse}/connectors",
+        "operator",
+    ),
+    (
+        "GET",
+        "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}",
+        "viewer",
+    ),
+    (
+        "PATCH",
+        "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}",
+        "operator",
+    ),
+    (
+        "DELETE",
+        "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}",
+        "operator",
+    ),
+    (
+        "PUT",
+        "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}/availability",
+        "operator",
+    ),
+    (
+        "PUT",
+        "/api/v1/stations/{id}/evses/{evse}/connectors/{connector}/status",
+        "operator",
+    ),
     ("GET", "/api/v1/tokens", "admin"),
     ("POST", "/api/v1/tokens", "admin"),
     ("DELETE", "/api/v1/tokens/{id}", "admin"),
@@ -59,16 +91,28 @@ async fn a_token_is_shown_once_and_revoked_at_once(backend: Backend) {
     // Nobody on the way may keep the answer: it holds the secret.
     assert_eq!(made.header("cache-control"), "no-store");
     let secret = token["token"].as_str().unwrap().to_owned();
-    assert!(secret.starts_with("enchufe_") && secret.len() > 40, "{secret}");
+    assert!(
+        secret.starts_with("enchufe_") && secret.len() > 40,
+        "{secret}"
+    );
     let holder = server.anonymous().bearing(&secret);
-    holder.post("stations", json!({"name": "Mine"})).await.expect(201);
+    holder
+        .post("stations", json!({"name": "Mine"}))
+        .await
+        .expect(201);
 
-    for (id, mut shown) in [("list", admin.get("tokens").await), ("events", admin.get("stations/mine/events").await)] {
+    for (id, mut shown) in [
+        ("list", admin.get("tokens").await),
+        ("events", admin.get("stations/mine/events").await),
+    ] {
         assert!(!shown.text.contains(&secret), "{id}");
         shown.text.clear();
     }
     let listed = admin.pages("tokens", "tokens", 1).await;
-    let found = listed.iter().find(|listed| listed["id"] == token["id"]).unwrap();
+    let found = listed
+        .iter()
+        .find(|listed| listed["id"] == token["id"])
+        .unwrap();
     let without = json!({"id": token["id"], "name": "Night shift", "role": "operator", "created_at": token["created_at"]});
     assert_eq!(*found, without);
 
@@ -82,16 +126,26 @@ async fn a_token_is_shown_once_and_revoked_at_once(backend: Backend) {
     holder.get("stations/mine").await.problem(401);
     server.admin().delete(&path).await.problem(404);
     for id in ["0198b0c0-0000-7000-8000-000000000000", "1", "%27"] {
-        server.admin().delete(&format!("tokens/{id}")).await.problem(404);
+        server
+            .admin()
+            .delete(&format!("tokens/{id}"))
+            .await
+            .problem(404);
     }
     for (body, pointer) in [
         (json!({"name": "", "role": "viewer"}), "/name"),
         (json!({"name": "x".repeat(129), "role": "viewer"}), "/name"),
         (json!({"name": "Root", "role": "root"}), "/role"),
-        (json!({"name": "Root", "role": "admin", "token": "mine"}), "/token"),
+        (
+            json!({"name": "Root", "role": "admin", "token": "mine"}),
+            "/token",
+        ),
     ] {
         let refused = server.admin().post("tokens", body).await;
-        assert!(refused.pointers().iter().all(|p| p == pointer), "{refused:?}");
+        assert!(
+            refused.pointers().iter().all(|p| p == pointer),
+            "{refused:?}"
+        );
     }
 }
 
@@ -103,28 +157,51 @@ async fn every_endpoint_asks_for_its_role(backend: Backend) {
         let methods = item.as_object().unwrap().keys();
         methods.map(move |method| (method.to_uppercase(), path.as_str()))
     });
-    let mut described: Vec<_> = described.filter(|(_, path)| path.starts_with("/api/")).collect();
-    let mut expected: Vec<_> = LEAST.iter().map(|(method, path, _)| ((*method).to_owned(), *path)).collect();
+    let mut described: Vec<_> = described
+        .filter(|(_, path)| path.starts_with("/api/"))
+        .collect();
+    let mut expected: Vec<_> = LEAST
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), *path))
+        .collect();
     described.sort();
     expected.sort();
     assert_eq!(described, expected);
 
-    let roles = [("viewer", server.viewer()), ("operator", server.operator()), ("admin", server.admin())];
+    let roles = [
+        ("viewer", server.viewer()),
+        ("operator", server.operator()),
+        ("admin", server.admin()),
+    ];
     for (method, template, least) in LEAST {
         let path = template
             .replace("{uid}", "NOBODY")
             .replace("{evse}", "1")
             .replace("{connector}", "1")
             .replace("{id}", "nobody");
-        let refused = ask(&server.anonymous(), method, &path).await.expect("an answer");
+        let refused = ask(&server.anonymous(), method, &path)
+            .await
+            .expect("an answer");
         refused.problem(401);
-        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"enchufe\"", "{refused:?}");
+        assert_eq!(
+            refused.header("www-authenticate"),
+            "Bearer realm=\"enchufe\"",
+            "{refused:?}"
+        );
         let mut enough = false;
         for (role, client) in &roles {
             enough = enough || role == least;
             match ask(client, method, &path).await {
-                Some(answer) if enough => assert!(!matches!(answer.status, 401 | 403 | 500..), "{role} {answer:?}"),
-                Some(answer) => assert!(answer.problem(403)["detail"].as_str().unwrap().contains(least)),
+                Some(answer) if enough => assert!(
+                    !matches!(answer.status, 401 | 403 | 500..),
+                    "{role} {answer:?}"
+                ),
+                Some(answer) => assert!(
+                    answer.problem(403)["detail"]
+                        .as_str()
+                        .unwrap()
+                        .contains(least)
+                ),
                 None => assert!(enough, "{role} {method} {path}"),
             }
         }
@@ -132,7 +209,11 @@ async fn every_endpoint_asks_for_its_role(backend: Backend) {
     // What a role may not do is not done.
     server.enter("S").await;
     server.viewer().delete("stations/S").await.problem(403);
-    server.viewer().patch("stations/S", json!({"name": "Mine"})).await.problem(403);
+    server
+        .viewer()
+        .patch("stations/S", json!({"name": "Mine"}))
+        .await
+        .problem(403);
     assert_eq!(server.station("S").await["name"], "S");
 }
 
@@ -141,7 +222,9 @@ async fn ask(client: &Client, method: &str, path: &str) -> Option<Answer> {
     let method: Method = method.parse().unwrap();
     let body = matches!(method, Method::POST | Method::PUT | Method::PATCH).then(|| json!({}));
     let answer = client.send(method, path, body);
-    tokio::time::timeout(std::time::Duration::from_secs(1), answer).await.ok()
+    tokio::time::timeout(std::time::Duration::from_secs(1), answer)
+        .await
+        .ok()
 }
 
 async fn wrong_tokens_are_counted_against_their_address(backend: Backend) {
@@ -176,13 +259,34 @@ async fn a_chargers_password_is_set_and_never_shown(backend: Backend) {
     let first = set(json!({"password": "correct-horse-battery"})).await;
     assert_eq!((first.status, first.text.as_str()), (204, ""));
     assert_eq!(server.station("S").await["security_profile"], 1);
-    server.charger("S").password("correct-horse-battery").connect().await.close().await;
+    server
+        .charger("S")
+        .password("correct-horse-battery")
+        .connect()
+        .await
+        .close()
+        .await;
     // The next one holds at once.
-    set(json!({"password": "0123456789abcdef", "security_profile": 2})).await.expect(204);
+    set(json!({"password": "0123456789abcdef", "security_profile": 2}))
+        .await
+        .expect(204);
     assert_eq!(server.station("S").await["security_profile"], 2);
-    let late = server.charger("S").password("correct-horse-battery").knock().await;
-    assert_eq!((late.status, late.header("www-authenticate")), (401, Some("Basic realm=\"enchufe\"")));
-    server.charger("S").password("0123456789abcdef").connect().await.close().await;
+    let late = server
+        .charger("S")
+        .password("correct-horse-battery")
+        .knock()
+        .await;
+    assert_eq!(
+        (late.status, late.header("www-authenticate")),
+        (401, Some("Basic realm=\"enchufe\""))
+    );
+    server
+        .charger("S")
+        .password("0123456789abcdef")
+        .connect()
+        .await
+        .close()
+        .await;
 
     for (body, pointer) in [
         (json!({"password": "short"}), "/password"),
@@ -191,8 +295,14 @@ async fn a_chargers_password_is_set_and_never_shown(backend: Backend) {
         (json!({"password": "with a space in it"}), "/password"),
         (json!({"password": "contraseña-larga-ñ"}), "/password"),
         (json!({"password": 1_234_567_890_123_456_i64}), "/password"),
-        (json!({"password": "0123456789abcdef", "security_profile": 3}), "/security_profile"),
-        (json!({"password": "0123456789abcdef", "security_profile": 0}), "/security_profile"),
+        (
+            json!({"password": "0123456789abcdef", "security_profile": 3}),
+            "/security_profile",
+        ),
+        (
+            json!({"password": "0123456789abcdef", "security_profile": 0}),
+            "/security_profile",
+        ),
     ] {
         let refused = set(body).await;
         assert_eq!(refused.pointers(), [pointer]);
@@ -200,9 +310,21 @@ async fn a_chargers_password_is_set_and_never_shown(backend: Backend) {
     }
     set(json!({"security_profile": 1})).await.problem(422);
     let nobody = json!({"password": "0123456789abcdef"});
-    server.admin().put("stations/nobody/credentials", nobody.clone()).await.problem(404);
-    server.operator().put("stations/S/credentials", nobody).await.problem(403);
-    let told = format!("{} {:?}", server.station("S").await, server.history("S").await);
+    server
+        .admin()
+        .put("stations/nobody/credentials", nobody.clone())
+        .await
+        .problem(404);
+    server
+        .operator()
+        .put("stations/S/credentials", nobody)
+        .await
+        .problem(403);
+    let told = format!(
+        "{} {:?}",
+        server.station("S").await,
+        server.history("S").await
+    );
     for secret in ["0123456789abcdef", "correct-horse-battery", "argon2"] {
         assert!(!told.contains(secret), "{secret}");
     }

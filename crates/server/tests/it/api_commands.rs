@@ -32,16 +32,30 @@ async fn a_command_is_taken_on_and_its_outcome_told(backend: Backend) {
         assert_eq!(command[field], value, "{field}");
     }
     let call = charger.next_call().await;
-    assert_eq!((call.action.as_str(), &call.payload), ("Reset", &json!({"type": "Hard"})));
-    let open = server.viewer().get(taken.header("location")).await.expect(200);
+    assert_eq!(
+        (call.action.as_str(), &call.payload),
+        ("Reset", &json!({"type": "Hard"}))
+    );
+    let open = server
+        .viewer()
+        .get(taken.header("location"))
+        .await
+        .expect(200);
     assert_eq!(open["outcome"], Value::Null);
     charger.answer(&call, json!({"status": "Rejected"})).await;
     let ended = crate::support::eventually("the command has an outcome", async || {
-        let command = server.viewer().get(taken.header("location")).await.expect(200);
+        let command = server
+            .viewer()
+            .get(taken.header("location"))
+            .await
+            .expect(200);
         (command["outcome"] != Value::Null).then_some(command)
     });
     let ended = ended.await;
-    assert_eq!((&ended["outcome"], &ended["response"]), (&json!("rejected"), &json!({"status": "Rejected"})));
+    assert_eq!(
+        (&ended["outcome"], &ended["response"]),
+        (&json!("rejected"), &json!({"status": "Rejected"}))
+    );
     assert!(ended["completed_at"].as_str() >= ended["created_at"].as_str());
 
     // Waited for, the answer is the outcome.
@@ -63,13 +77,25 @@ async fn a_command_needs_a_connected_charger(backend: Backend) {
     server.enter("S").await;
     let reset = || json!({"command": "reset", "parameters": {}});
     let operator = server.operator();
-    operator.post("stations/nobody/commands", reset()).await.problem(404);
+    operator
+        .post("stations/nobody/commands", reset())
+        .await
+        .problem(404);
     operator.get("stations/nobody/commands").await.problem(404);
-    let never = operator.post("stations/S/commands", reset()).await.problem(409);
-    assert!(never["detail"].as_str().unwrap().contains("not connected"), "{never}");
+    let never = operator
+        .post("stations/S/commands", reset())
+        .await
+        .problem(409);
+    assert!(
+        never["detail"].as_str().unwrap().contains("not connected"),
+        "{never}"
+    );
     server.charger("S").connect().await.close().await;
     server.station_when("S", "online", false).await;
-    operator.post("stations/S/commands?wait=5", reset()).await.problem(409);
+    operator
+        .post("stations/S/commands?wait=5", reset())
+        .await
+        .problem(409);
     let listed = operator.get("stations/S/commands").await.expect(200);
     assert_eq!(listed["commands"], json!([]));
     for id in ["0198b0c0-0000-7000-8000-000000000000", "1", "%27"] {
@@ -103,14 +129,20 @@ async fn a_command_that_means_nothing_is_refused(backend: Backend) {
         json!({"command": "request_stop_transaction", "parameters": {"session_id": nobody}}),
         json!({"command": "data_transfer", "parameters": {"vendor_id": "\u{0}"}}),
     ] {
-        let refused = server.operator().post("stations/S/commands", body.clone()).await;
+        let refused = server
+            .operator()
+            .post("stations/S/commands", body.clone())
+            .await;
         assert_eq!(refused.status, 422, "{body}");
         refused.problem(422);
     }
     let reset = || json!({"command": "reset", "parameters": {}});
     for wait in ["61", "-1", "long"] {
         let path = format!("stations/S/commands?wait={wait}");
-        assert_eq!(server.operator().post(&path, reset()).await.pointers(), ["wait"]);
+        assert_eq!(
+            server.operator().post(&path, reset()).await.pointers(),
+            ["wait"]
+        );
     }
     let listed = server.viewer().get("stations/S/commands").await.expect(200);
     assert_eq!(listed["commands"], json!([]));
@@ -127,11 +159,22 @@ async fn a_session_is_stopped_by_its_id(backend: Backend) {
     other.boot().await;
     let transaction = charger.start(1, "TAG", 0, "2026-11-01T10:00:00Z").await;
     let session = server.only_session("S").await;
-    let stop = json!({"command": "request_stop_transaction", "parameters": {"session_id": session["id"]}});
-    let wrong = server.operator().post("stations/T/commands", stop.clone()).await;
+    let stop =
+        json!({"command": "request_stop_transaction", "parameters": {"session_id": session["id"]}});
+    let wrong = server
+        .operator()
+        .post("stations/T/commands", stop.clone())
+        .await;
     assert_eq!(wrong.pointers(), ["/parameters/session_id"]);
-    let command = server.operator().post("stations/S/commands", stop.clone()).await.expect(202);
-    assert_eq!(command["parameters"], json!({"transaction_id": transaction.to_string()}));
+    let command = server
+        .operator()
+        .post("stations/S/commands", stop.clone())
+        .await
+        .expect(202);
+    assert_eq!(
+        command["parameters"],
+        json!({"transaction_id": transaction.to_string()})
+    );
     let call = charger.next_call().await;
     assert_eq!(call.payload, json!({"transactionId": transaction}));
     charger.answer(&call, json!({"status": "Accepted"})).await;
@@ -150,14 +193,20 @@ async fn commands_are_listed(backend: Backend) {
         charger.boot().await;
         for keys in [json!(["A"]), json!(["B"]), json!(["C"])] {
             let body = json!({"command": "get_configuration", "parameters": {"keys": keys}});
-            let command = server.operator().post(&format!("stations/{id}/commands"), body).await;
+            let command = server
+                .operator()
+                .post(&format!("stations/{id}/commands"), body)
+                .await;
             let call = charger.next_call().await;
             charger.answer(&call, json!({"configurationKey": []})).await;
             given.push(command.expect(202)["id"].clone());
         }
     }
     for limit in [1, 2, 50] {
-        let listed = server.viewer().pages("stations/S/commands", "commands", limit).await;
+        let listed = server
+            .viewer()
+            .pages("stations/S/commands", "commands", limit)
+            .await;
         let ids: Vec<&Value> = listed.iter().map(|command| &command["id"]).collect();
         assert_eq!(ids, [&given[2], &given[1], &given[0]]);
         assert!(listed.iter().all(|command| command["station_id"] == "S"));

@@ -23,7 +23,8 @@ fn connectors(station: &Value) -> Vec<&str> {
 both!(
     connector_0_speaks_for_the_station_alone,
     claims_of_many_connectors_leave_bounded_state,
-    no_text_of_a_charger_does_harm,
+    no_text_about_a_station_does_harm,
+    no_text_about_a_session_does_harm,
 );
 
 async fn connector_0_speaks_for_the_station_alone(backend: Backend) {
@@ -234,93 +235,89 @@ async fn real_chargers_ways_of_speaking_are_understood() {
     }
 }
 
-async fn no_text_of_a_charger_does_harm(backend: Backend) {
-    let (server, mut charger) = ready(backend).await;
-    let texts = [
-        "'; DROP TABLE stations; --",
-        "<script>alert(1)</script>",
+/// Texts as they are sent, and as they are kept: all of it but NUL, which no database's text holds.
+const TEXTS: [(&str, &str); 5] = [
+    ("'; DROP TABLE stations; --", "'; DROP TABLE stations; --"),
+    ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+    (
         "$1 %s {0} \\ \" \u{202e} ñ €",
-        "a\u{0}b",
-        "line\r\nbreak\u{7f}",
-    ];
-    for (minute, text) in texts.into_iter().enumerate() {
+        "$1 %s {0} \\ \" \u{202e} ñ €",
+    ),
+    ("a\u{0}b", "ab"),
+    ("line\r\nbreak\u{7f}", "line\r\nbreak\u{7f}"),
+];
+
+async fn no_text_about_a_station_does_harm(backend: Backend) {
+    let (server, mut charger) = ready(backend).await;
+    for (sent, kept) in TEXTS {
         let boot = json!({
-            "chargePointVendor": text, "chargePointModel": text,
-            "chargePointSerialNumber": text, "firmwareVersion": text,
+            "chargePointVendor": sent, "chargePointModel": sent,
+            "chargePointSerialNumber": sent, "firmwareVersion": sent,
         });
         charger.call("BootNotification", boot).await;
         let told = json!({
-            "connectorId": 1, "status": "Faulted", "errorCode": text, "info": text,
-            "vendorId": text, "vendorErrorCode": text,
+            "connectorId": 1, "status": "Faulted", "errorCode": sent, "info": sent,
+            "vendorId": sent, "vendorErrorCode": sent,
         });
         charger.call("StatusNotification", told).await;
         let station = server.station("CP-1").await;
         let reported = &station["evses"][0]["connectors"][0]["reported"];
-        for told in [
-            &station["vendor"],
-            &station["model"],
-            &station["serial_number"],
-            &station["firmware_version"],
-            &reported["error_code"],
-            &reported["info"],
-            &reported["vendor_error_code"],
-        ] {
-            assert_eq!(told, text);
+        for field in ["vendor", "model", "serial_number", "firmware_version"] {
+            assert_eq!(station[field], kept);
+        }
+        for field in ["error_code", "info", "vendor_error_code"] {
+            assert_eq!(reported[field], kept);
         }
 
-        let told = json!({"vendorId": text, "messageId": text, "data": text});
+        let told = json!({"vendorId": sent, "messageId": sent, "data": sent});
         charger.call("DataTransfer", told).await;
+        let history = server.history("CP-1").await;
+        let told = json!({"vendor_id": kept, "message_id": kept, "data": kept});
+        assert_eq!(history[0]["data"], told);
         for action in [
             "FirmwareStatusNotification",
             "DiagnosticsStatusNotification",
         ] {
-            charger.call(action, json!({"status": text})).await;
+            charger.call(action, json!({"status": sent})).await;
+            assert_eq!(server.history("CP-1").await[0]["data"]["status"], kept);
         }
-        let history = server.history("CP-1").await;
-        let event = history
-            .iter()
-            .find(|e| e["type"] == "station.data_received");
-        let data = &event.unwrap()["data"];
-        assert_eq!(
-            (&data["vendor_id"], &data["data"]),
-            (&json!(text), &json!(text))
-        );
+        // What it makes up is not a label.
+        assert!(!server.metrics().await.0.contains(kept));
+    }
+    let answer = charger.try_call("'; DROP TABLE stations", json!({})).await;
+    assert_eq!(answer.unwrap_err().code, "NotImplemented");
+    let page = server.viewer().get("stations").await.ok();
+    assert_eq!(page["stations"][0]["id"], "CP-1");
+}
 
-        let conf = charger.call("Authorize", json!({"idTag": text})).await;
+async fn no_text_about_a_session_does_harm(backend: Backend) {
+    let (server, mut charger) = ready(backend).await;
+    for (minute, (sent, kept)) in TEXTS.into_iter().enumerate() {
+        let at = |second: i64| format!("2026-11-01T10:{minute:02}:{second:02}Z");
+        let conf = charger.call("Authorize", json!({"idTag": sent})).await;
         assert_eq!(conf["idTagInfo"]["status"], "Invalid");
         let told = json!({
-            "connectorId": 1, "idTag": text, "meterStart": 0,
-            "timestamp": format!("2026-11-01T10:{minute:02}:00Z"),
+            "connectorId": 1, "idTag": sent, "meterStart": 0, "timestamp": at(0),
         });
         let conf = charger.call("StartTransaction", told).await;
         let told = json!({
             "connectorId": 1, "transactionId": conf["transactionId"],
             "meterValue": [{
-                "timestamp": format!("2026-11-01T10:{minute:02}:20Z"),
-                "sampledValue": [{"value": text, "unit": text, "measurand": text}],
+                "timestamp": at(20),
+                "sampledValue": [{"value": sent, "unit": sent, "measurand": sent}],
             }],
         });
         charger.call("MeterValues", told).await;
         let told = json!({
-            "transactionId": conf["transactionId"], "idTag": text, "meterStop": 1,
-            "timestamp": format!("2026-11-01T10:{minute:02}:30Z"), "reason": text,
+            "transactionId": conf["transactionId"], "idTag": sent, "meterStop": 1,
+            "timestamp": at(30), "reason": sent,
         });
         charger.call("StopTransaction", told).await;
         let session = &server.sessions("CP-1").await[0];
-        assert_eq!(session["id_tag"], text);
-        assert_eq!(session["state"], "ended");
+        assert_eq!(session["id_tag"], kept);
+        assert_eq!(session["stop_reason"], "other");
         let path = format!("sessions/{}", session["id"].as_str().unwrap());
         let session = server.viewer().get(&path).await.ok();
-        assert_eq!(session["meter_values"][0]["samples"][0]["value"], text);
-        // What it makes up is not a label.
-        assert!(!server.metrics().await.0.contains(text));
+        assert_eq!(session["meter_values"][0]["samples"][0]["value"], kept);
     }
-    let refusal = charger
-        .try_call("'; DROP TABLE stations; --", json!({}))
-        .await;
-    assert_eq!(refusal.unwrap_err().code, "NotImplemented");
-    assert_eq!(
-        server.viewer().get("stations").await.ok()["stations"][0]["id"],
-        "CP-1"
-    );
 }

@@ -27,9 +27,19 @@ macro_rules! both {
 
 mod support;
 
+mod api_access;
+mod api_commands;
+mod api_id_tags;
 mod api_lists;
 mod api_parts;
+mod api_sessions;
 mod api_stations;
+mod api_status;
+
+mod fault_kill;
+mod fault_postgres;
+mod fault_redis;
+mod fault_stop;
 
 mod gateway_commands;
 mod gateway_connections;

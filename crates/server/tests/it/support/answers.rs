@@ -42,7 +42,7 @@ impl Answer {
         problem
     }
 
-    /// Where a request was found not to hold (422), in order.
+    /// Where a request was found not to hold (422), each place once and in order.
     #[track_caller]
     pub fn pointers(&self) -> Vec<String> {
         let problem = self.problem(422);
@@ -50,6 +50,7 @@ impl Answer {
         let pointer = |fault: &Value| fault["pointer"].as_str().unwrap().to_owned();
         let mut pointers: Vec<String> = errors.iter().map(pointer).collect();
         pointers.sort();
+        pointers.dedup();
         pointers
     }
 

@@ -51,6 +51,7 @@ pub struct Charger {
     /// Calls of the server that came while something else was awaited.
     calls: VecDeque<ServerCall>,
     next_id: u32,
+    closed_with: Option<Ended>,
 }
 
 /// A call of the server.
@@ -223,6 +224,7 @@ impl Knock {
             socket: socket.unwrap(),
             calls: VecDeque::new(),
             next_id: 1,
+            closed_with: None,
         }
     }
 }
@@ -360,6 +362,24 @@ impl Charger {
                 }),
             });
         }
+    }
+
+    /// Calls; false when the connection ended instead of an answer, and then
+    /// [`closed_with`](Self::closed_with) tells how.
+    pub async fn try_call_until_closed(&mut self, action: &str, payload: Value) -> bool {
+        let id = self.send_call(action, payload).await;
+        match self.try_answer_to(&id).await {
+            Ok(_) => true,
+            Err(ended) => {
+                self.closed_with = Some(ended);
+                false
+            }
+        }
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed_with(&self) -> Option<&Ended> {
+        self.closed_with.as_ref()
     }
 
     /// The server's next call.

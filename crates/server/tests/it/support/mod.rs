@@ -2,7 +2,8 @@
 //!
 //! - [`Server`] is a node in this process; [`Process`] is the real binary, to be killed.
 //! - Both are an [`Access`]: it makes [`Client`]s (people and systems) and [`Charger`]s.
-//! - [`Cluster`] and [`Redis`] are services of one test's own, to be stopped and started.
+//! - [`Traffic`] is many chargers at work, who remember what they were told.
+//! - [`Cluster`] and the Redis of a [`Ground`] are one test's own, to be stopped and started.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -14,13 +15,15 @@ mod client;
 mod process;
 mod server;
 mod services;
+mod traffic;
 
 pub use access::Access;
 pub use charger::{Charger, Ended};
 pub use client::{Answer, Client};
 pub use process::Process;
-pub use server::{Backend, Server};
-pub use services::{Cluster, Redis};
+pub use server::{Backend, Ground, Server};
+pub use services::Cluster;
+pub use traffic::{OnBreak, Traffic, all_known};
 
 /// How long anything may take to come about. Far longer than it should, so that a slow machine is
 /// no failure; a test that waits so long has failed.

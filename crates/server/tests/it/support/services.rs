@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use url::Url;
 
@@ -193,6 +194,22 @@ impl Redis {
             assert!(started.elapsed() < super::PATIENCE, "redis-server is mute");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// Lets it hang: it takes connections, and answers nothing.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("it runs");
+        let pid = i32::try_from(process.id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Takes it away without a word.
