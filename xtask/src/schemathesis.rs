@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::clients;
 use crate::env::Settings;
 use crate::serve::{Server, secret};
 use crate::shell::{Tally, cmd, read, root, run_counted};
@@ -44,6 +45,8 @@ pub fn run(binary: &Path, settings: &Settings) -> Result<()> {
 fn against(server: &Server, settings: &Settings) -> Result<()> {
     let python = Path::new(setting(settings, "TEST_PYTHON")?);
     let ours = root().join("tests/clients/python");
+    // Sessions and commands come from chargers alone, and an empty list proves little.
+    clients::leave_traces(server, settings)?;
     // It leaves files where it runs.
     let work = tempfile::tempdir()?;
     let mut command = cmd(python.with_file_name("schemathesis"), ["--config-file"]);

@@ -7,71 +7,37 @@
 //! is told of the change by its event, before this process has put the new copy in place, reads the
 //! database.
 
+mod local;
 mod redis;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::{Station, StationId};
-use moka::ops::compute::Op;
-use moka::sync;
 
+use self::local::{Entry, Local};
 use crate::metrics::{CacheResult, Metrics};
 
 pub use self::redis::RedisCache;
 
-/// Stations kept in this process. A charger network of this size wants several nodes.
-const MAX_STATIONS: u64 = 100_000;
-/// How long a station nobody reads is kept.
-const IDLE: Duration = Duration::from_hours(1);
 /// The cache's name in the metrics.
 const NAME: &str = "stations";
 
 /// Copies of stations.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cache {
     /// What this process has decided or read: decisions start from it, and the store's version
     /// guard refuses those that started from an old copy.
-    local: sync::Cache<StationId, Entry>,
+    local: Local,
     /// What readers are answered from, when several nodes write.
     shared: Option<RedisCache>,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Clone, Debug)]
-enum Entry {
-    Present(Arc<Station>),
-    /// About to change, or changed a moment ago: good to decide from, and for nothing else.
-    Changing(Arc<Station>),
-    /// Deleted when it had this version.
-    Gone(i64),
-}
-
-impl Entry {
-    fn version(&self) -> i64 {
-        match self {
-            Self::Present(station) | Self::Changing(station) => station.version,
-            Self::Gone(version) => *version,
-        }
-    }
-
-    fn station(self) -> Option<Arc<Station>> {
-        match self {
-            Self::Present(station) | Self::Changing(station) => Some(station),
-            Self::Gone(_) => None,
-        }
-    }
-}
-
 impl Cache {
     /// An empty cache, in process or over Redis.
     pub fn new(shared: Option<RedisCache>, metrics: Arc<Metrics>) -> Self {
-        let local = sync::Cache::builder()
-            .max_capacity(MAX_STATIONS)
-            .time_to_idle(IDLE)
-            .build();
         Self {
-            local,
+            local: Local::default(),
             shared,
             metrics,
         }
@@ -101,6 +67,11 @@ impl Cache {
         found
     }
 
+    /// Whether other nodes may change stations too.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// The copy a decision may start from, be it old.
     pub fn decide_from(&self, id: &StationId) -> Option<Arc<Station>> {
         self.local.get(id).and_then(Entry::station)
@@ -109,7 +80,8 @@ impl Cache {
     /// Keeps what was read from the store, unless something newer is there.
     pub async fn fill(&self, station: &Arc<Station>) {
         let newer = |present: i64| station.version > present;
-        self.keep(&station.id, Entry::Present(station.clone()), newer);
+        self.local
+            .keep(&station.id, Entry::Present(station.clone()), newer);
         if let Some(redis) = &self.shared {
             redis.put(station, redis::Put::Fill).await;
         }
@@ -118,13 +90,15 @@ impl Cache {
     /// Notes that a change of the station is about to be committed.
     pub fn changing(&self, station: &Arc<Station>) {
         let as_new = |present: i64| station.version >= present;
-        self.keep(&station.id, Entry::Changing(station.clone()), as_new);
+        self.local
+            .keep(&station.id, Entry::Changing(station.clone()), as_new);
     }
 
     /// Keeps what was committed.
     pub async fn committed(&self, station: &Arc<Station>) {
         let as_new = |present: i64| station.version >= present;
-        self.keep(&station.id, Entry::Present(station.clone()), as_new);
+        self.local
+            .keep(&station.id, Entry::Present(station.clone()), as_new);
         if let Some(redis) = &self.shared {
             redis.put(station, redis::Put::Committed).await;
         }
@@ -132,7 +106,8 @@ impl Cache {
 
     /// Notes that a station was deleted when it had this version.
     pub async fn deleted(&self, id: &StationId, version: i64) {
-        self.keep(id, Entry::Gone(version), |present| version >= present);
+        self.local
+            .keep(id, Entry::Gone(version), |present| version >= present);
         if let Some(redis) = &self.shared {
             redis.put_gone(id, version).await;
         }
@@ -140,7 +115,7 @@ impl Cache {
 
     /// Drops this process's copy: it turned out to be old, or nobody knows.
     pub fn forget(&self, id: &StationId) {
-        self.local.invalidate(id);
+        self.local.forget(id);
     }
 
     /// Whether the shared cache answers; `None` without one.
@@ -149,15 +124,5 @@ impl Cache {
             None => None,
             Some(redis) => Some(redis.ping().await),
         }
-    }
-
-    /// Puts an entry in place if it may stand in for one of the version that is there.
-    fn keep(&self, id: &StationId, entry: Entry, may_replace: impl Fn(i64) -> bool) {
-        self.local
-            .entry_by_ref(id)
-            .and_compute_with(|present| match present {
-                Some(present) if !may_replace(present.value().version()) => Op::Nop,
-                _ => Op::Put(entry),
-            });
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use domain::{Command, Event, EventKind, SessionState};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::{App, MAX_PAGE};
 
-/// Counts events until the server stops.
-pub async fn run(app: App) {
-    let mut live = app.bus.subscribe();
-    let mut seen = app.store.last_seq().await.unwrap_or(0);
+/// Counts the events after `seen` until the server stops. `live` was subscribed before `seen` was
+/// read, and both before anything could be changed: else the first changes would not be counted.
+pub async fn run(app: App, mut live: Receiver<Arc<Vec<Event>>>, mut seen: i64) {
     loop {
         match live.recv().await {
             // The sequence has no gaps: what is missing was committed by another process.

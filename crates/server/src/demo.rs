@@ -32,7 +32,7 @@ impl Demo {
                 expires_at: None,
                 parent: None,
             };
-            node.app.put_id_tag(uid, entry, None).await?;
+            node.app.put_id_tag(uid, entry, false, None).await?;
         }
         for plan in &plans {
             enter(&node.app, plan).await?;

@@ -21,7 +21,7 @@ use tower::util::MapRequestLayer;
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{App, KnownSessions, TransactionIds, Turns, new_secret};
+use crate::app::{App, KnownSessions, KnownTokens, TransactionIds, Turns, new_secret};
 use crate::bus::Bus;
 use crate::cache::{Cache, RedisCache};
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ use crate::config::{Config, MetricsAuth, Secret};
 use crate::gateway::fleet::Fleet;
 use crate::gateway::passwords::Passwords;
 use crate::metrics::Metrics;
-use crate::state::{Parts, Settings, known_tokens};
+use crate::state::{Parts, Settings};
 use crate::{api, counting, housekeeping, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
@@ -67,6 +67,8 @@ impl Node {
         let metrics_listener = listen(config.metrics_listen)?;
         let app = open(config).await?;
         let metrics_token = metrics_token(config)?;
+        let committed = app.bus.subscribe();
+        let seen = app.store.last_seq().await?;
         let address = listener.local_addr()?;
         let metrics_address = metrics_listener.local_addr()?;
 
@@ -87,7 +89,7 @@ impl Node {
             );
         }
         let tasks = vec![
-            tokio::spawn(counting::run(app.clone())),
+            tokio::spawn(counting::run(app.clone(), committed, seen)),
             tokio::spawn(housekeeping::run(app.clone())),
         ];
         app.phase.serving();
@@ -163,7 +165,7 @@ async fn open(config: &Config) -> anyhow::Result<App> {
         turns: Turns::default(),
         transaction_ids: TransactionIds::default(),
         known_sessions: KnownSessions::default(),
-        known_tokens: known_tokens(),
+        known_tokens: KnownTokens::default(),
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),
         metrics,

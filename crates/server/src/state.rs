@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::token::Token;
 use jiff::Timestamp;
-use moka::sync;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Uuid};
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{KnownSessions, TransactionIds, Turns};
+use crate::app::{KnownSessions, KnownTokens, TransactionIds, Turns};
 use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -42,8 +40,8 @@ pub struct Parts {
     pub transaction_ids: TransactionIds,
     /// Sessions that chargers told of lately.
     pub known_sessions: KnownSessions,
-    /// Access tokens presented lately, by the hash of their secret.
-    pub known_tokens: sync::Cache<String, Token>,
+    /// Access tokens presented lately.
+    pub known_tokens: KnownTokens,
     /// Whether the process takes work.
     pub phase: Phase,
     /// Wrong credentials of late.
@@ -71,20 +69,6 @@ pub struct Settings {
     pub ping_interval: Duration,
     /// How long a command may take, from asking to its outcome.
     pub command_timeout: Duration,
-}
-
-/// How long a token is taken to be good without asking the database. A revocation on this node is
-/// felt at once; one by another node or by `enchufe token` within this time.
-const TOKEN_TTL: Duration = Duration::from_secs(2);
-/// Tokens remembered for so long. Each is looked up at most once in that time.
-const MAX_KNOWN_TOKENS: u64 = 1_000;
-
-/// An empty memory of access tokens.
-pub fn known_tokens() -> sync::Cache<String, Token> {
-    sync::Cache::builder()
-        .max_capacity(MAX_KNOWN_TOKENS)
-        .time_to_live(TOKEN_TTL)
-        .build()
 }
 
 impl App {

@@ -73,6 +73,7 @@ function charger(options) {
     strictMode: true,
     reconnect: false,
     callTimeoutMs: 10_000,
+    wsOpts: { perMessageDeflate: { threshold: 0 } }, // compress whatever the length
     ...options,
   });
 }
@@ -123,10 +124,19 @@ await test('a command to a station that is not connected is a conflict', async (
   assert.equal(status, 409);
 });
 
+const compressed = { compress: 0, decompress: 0 }; // messages, by what was done to them here
 await test('it connects with ocpp1.6 and permessage-deflate', async () => {
   await client.connect();
   assert.equal(client.protocol, 'ocpp1.6');
   assert.match(client._ws.extensions, /permessage-deflate/);
+  const deflate = client._ws._extensions['permessage-deflate'];
+  for (const direction of ['compress', 'decompress']) {
+    const original = deflate[direction];
+    deflate[direction] = (...args) => {
+      compressed[direction] += 1;
+      return original.apply(deflate, args);
+    };
+  }
 });
 await test('a boot is accepted', async () => {
   const answer = await client.call('BootNotification', {
@@ -158,6 +168,7 @@ await test('a long status text comes through compressed and whole', async () => 
   });
   const { evses } = await station();
   assert.equal(evses[0].connectors[0].reported.info, 'ñ'.repeat(50));
+  assert.ok(compressed.compress > 0);
 });
 await test('a heartbeat tells the time', async () => {
   const { currentTime } = await client.call('Heartbeat', {});
@@ -296,6 +307,12 @@ await test('get_configuration returns what the charger said', async () => {
   const { response, id } = await ends('accepted', 'get_configuration');
   assert.match(JSON.stringify(response), /HeartbeatInterval/);
   assert.equal((await get(`/commands/${id}`)).outcome, 'accepted');
+});
+await test('a long command comes through compressed and whole', async () => {
+  const data = 'ñandú '.repeat(200).trim();
+  await ends('accepted', 'data_transfer', { vendor_id: 'com.example', data });
+  assert.deepEqual(asked('DataTransfer'), { vendorId: 'com.example', data });
+  assert.ok(compressed.decompress > 0);
 });
 await test('a refused command is rejected', async () => {
   answers.Reset = { status: 'Rejected' };

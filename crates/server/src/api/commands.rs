@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::command::{ResetType, Trigger};
 use domain::id::{MAX_CONNECTORS, MAX_EVSES};
@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::{Operator, Viewer};
-use super::extract::{self, Page, Params, Post, cut, is_plain, is_plain_if_any, segment};
+use super::extract::{self, Page, Params, Path, Post, cut, is_plain, is_plain_if_any, segment};
 use super::problem::Problem;
 use super::schema;
 use crate::app::App;
@@ -92,7 +92,12 @@ impl From<CommandRecord> for CommandBody {
 
 /// A command to give.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(tag = "command", content = "parameters", rename_all = "snake_case")]
+#[serde(
+    tag = "command",
+    content = "parameters",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 #[schema(as = NewCommand)]
 pub enum NewCommandBody {
     /// Restart.

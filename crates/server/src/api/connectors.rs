@@ -1,6 +1,6 @@
 //! Connectors: the cables and sockets of an EVSE.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::station::{ConnectorSpec, Place, Report};
 use domain::{
     Availability, Connector, ConnectorNo, ConnectorStatus, EvseNo, Station, StationId, Status,
@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Operator, Viewer};
-use super::extract::{Body, IfMatch, Post, Tagged, is_plain, number, segment};
+use super::extract::{Body, IfMatch, Path, Post, Tagged, is_plain, number, segment};
 use super::problem::Problem;
 use super::schema;
 use super::stations::{

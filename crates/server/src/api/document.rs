@@ -268,3 +268,29 @@ fn header(operation: &mut Operation, name: &str, description: &str, pattern: &st
         .get_or_insert_default()
         .push(parameter.build().into());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_for_people_says_what_it_is_made_of() {
+        let text = openapi().to_json().unwrap();
+        assert!(!text.contains(r#""pattern":"plain""#), "not spelled out");
+        let plain = serde_json::to_string(PLAIN).unwrap();
+        assert!(text.contains(&format!(r#""pattern":{plain}"#)));
+    }
+
+    #[test]
+    fn what_needs_a_token_says_so() {
+        let mut openapi = openapi();
+        for (path, item) in &mut openapi.paths.paths {
+            for (method, operation) in operations(item) {
+                let protected = path.starts_with(PROTECTED);
+                let refused = operation.responses.responses.contains_key("401");
+                assert_eq!(operation.security.is_some(), protected, "{method} {path}");
+                assert_eq!(refused, protected, "{method} {path}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::sse;
 use axum::response::{IntoResponse, Response, Sse};
 use domain::{Event, StationId};
@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Viewer;
-use super::extract::{Key, Page, Params, cut, segment};
+use super::extract::{Key, Page, Params, Path, cut, segment};
 use super::problem::Problem;
 use crate::app::App;
 use crate::bus::Follower;

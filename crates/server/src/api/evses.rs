@@ -1,6 +1,6 @@
 //! EVSEs: the charging points of a station.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::station::{EvseSpec, Place};
 use domain::{Availability, Evse, EvseNo, Station, StationId, Status};
 use http::StatusCode;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Operator, Viewer};
 use super::connectors::ConnectorBody;
-use super::extract::{Body, IfMatch, Post, Tagged, number, segment};
+use super::extract::{Body, IfMatch, Path, Post, Tagged, number, segment};
 use super::problem::Problem;
 use super::schema;
 use super::stations::{AvailabilityBody, CauseBody, NewEvseBody};

@@ -141,7 +141,8 @@ fn parse<T: DeserializeOwned + Validate<Context: Default>>(bytes: &[u8]) -> Resu
     })?;
     value.validate().map_err(|report| {
         let fault = |(path, error): &(garde::Path, garde::Error)| Fault {
-            pointer: pointer(&path.to_string()),
+            // Rust writes a field `type` as `r#type`.
+            pointer: pointer(&path.to_string().replace("r#", "")),
             detail: error.message().to_owned(),
         };
         Problem::invalid(report.iter().map(fault).collect())
@@ -166,6 +167,22 @@ fn pointer(path: &str) -> String {
         }
     }
     pointer
+}
+
+/// What stands in the path.
+#[derive(Clone, Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, app).await;
+        let refused = |_| {
+            let detail = "there is nothing here; a path is written in UTF-8";
+            Problem::new(StatusCode::NOT_FOUND, detail)
+        };
+        path.map(|path| Self(path.0)).map_err(refused)
+    }
 }
 
 /// A query, checked.

@@ -1,10 +1,10 @@
 //! Id tags: who may charge.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::token::{IdTag, IdTagStatus, IdTagUid};
 use garde::Validate;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Operator, Viewer};
-use super::extract::{Body, IfMatch, Page, Params, Tagged, cut};
+use super::extract::{Body, IfMatch, Page, Params, Path, Tagged, cut};
 use super::problem::Problem;
 use super::schema;
 use crate::app::{App, IdTagEntry};
@@ -161,6 +161,7 @@ async fn put(
     State(app): State<App>,
     Path(text): Path<String>,
     IfMatch(if_match): IfMatch,
+    headers: HeaderMap,
     Body(body): Body<PutIdTagBody>,
 ) -> Result<Response, Problem> {
     let uid = IdTagUid::new(&text).map_err(|error| Problem::fault("uid", error.to_string()))?;
@@ -171,7 +172,10 @@ async fn put(
         expires_at: body.expires_at,
         parent,
     };
-    let (tag, new) = app.put_id_tag(uid, entry, if_match).await?;
+    // No condition, not even `*`, holds for what is not there.
+    let must_exist = headers.contains_key(header::IF_MATCH);
+    let put = app.put_id_tag(uid, entry, must_exist, if_match);
+    let (tag, new) = put.await?;
     let status = if new {
         StatusCode::CREATED
     } else {

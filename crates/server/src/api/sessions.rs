@@ -1,6 +1,6 @@
 //! Charging sessions.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::session::{Problem as BillingProblem, StopReason};
 use domain::{Session, SessionId, SessionState, StationId};
 use garde::Validate;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Viewer;
-use super::extract::{Key as _, Params, cursor, cut, limit, segment};
+use super::extract::{Key as _, Params, Path, cursor, cut, limit, segment};
 use super::problem::Problem;
 use super::schema;
 use crate::app::{App, MAX_PAGE, SessionFilter, StoredReading};

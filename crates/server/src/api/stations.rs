@@ -1,6 +1,6 @@
 //! Stations.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::station::{ConnectorSpec, EvseSpec, Location, Place, Report};
 use domain::status::{Level, Reason};
 use domain::{
@@ -18,8 +18,8 @@ use super::auth::{Admin, Operator, Viewer};
 use super::connectors::ReportBody;
 use super::evses::EvseBody;
 use super::extract::{
-    Body, IfMatch, Key as _, Params, Post, Tagged, cursor, cut, is_plain, is_plain_if_any, limit,
-    segment,
+    Body, IfMatch, Key as _, Params, Path, Post, Tagged, cursor, cut, is_plain, is_plain_if_any,
+    limit, segment,
 };
 use super::problem::{Fault, Problem};
 use super::schema;

@@ -1,6 +1,6 @@
 //! Access tokens.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::TokenId;
 use domain::token::{Role, Token};
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Admin;
-use super::extract::{Page, Params, Post, cut, is_plain, segment};
+use super::extract::{Page, Params, Path, Post, cut, is_plain, segment};
 use super::problem::Problem;
 use super::schema;
 use crate::app::App;

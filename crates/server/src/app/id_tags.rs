@@ -33,17 +33,20 @@ impl App {
         Ok(self.store.id_tags(after, limit).await?)
     }
 
-    /// Enters an id tag or replaces what is known of it, and tells whether it is new.
+    /// Enters an id tag or replaces what is known of it, and tells whether it is new. One that
+    /// `must_exist` is not entered.
     pub async fn put_id_tag(
         &self,
         uid: IdTagUid,
         entry: IdTagEntry,
+        must_exist: bool,
         if_match: Option<i64>,
     ) -> Result<(IdTag, bool), AppError> {
         for _ in 0..MAX_ROUNDS {
             let present = self.store.id_tag(&uid).await?;
             let expected = present.as_ref().map_or(0, |tag| tag.version);
-            if if_match.is_some_and(|version| version != expected) {
+            let missing = must_exist && present.is_none();
+            if missing || if_match.is_some_and(|version| version != expected) {
                 return Err(AppError::PreconditionFailed);
             }
             let now = self.clock.now();

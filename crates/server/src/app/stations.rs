@@ -146,9 +146,15 @@ impl App {
         if_match: Option<i64>,
     ) -> Result<(), AppError> {
         let _turn = self.turns.take(id).await;
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let station = self.load(id).await?;
-            check_version(&station, if_match)?;
+            if let Err(error) = check_version(&station, if_match) {
+                if round == 0 && self.cache.is_shared() {
+                    self.cache.forget(id);
+                    continue;
+                }
+                return Err(error);
+            }
             let expected = station.version;
             let events = station.removal(self.clock.now());
             let write = StationWrite::Delete {
@@ -481,14 +487,21 @@ impl App {
         mut decide: impl FnMut(Station, Timestamp) -> Result<(Decided, Commit), AppError>,
     ) -> Result<Arc<Station>, AppError> {
         let _turn = self.turns.take(id).await;
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let station = self.load(id).await?;
-            check_version(&station, if_match)?;
             let expected = station.version;
-            let (decided, more) = decide(Station::clone(&station), self.clock.now())?;
-            if decided.events.is_empty() {
-                return Ok(station);
-            }
+            let decided = check_version(&station, if_match)
+                .and_then(|()| decide(Station::clone(&station), self.clock.now()));
+            let (decided, more) = match decided {
+                Ok((decided, more)) if !decided.events.is_empty() => (decided, more),
+                // Without a commit the store's guard does not tell whether the copy was old.
+                _ if round == 0 && self.cache.is_shared() => {
+                    self.cache.forget(id);
+                    continue;
+                }
+                Ok(_) => return Ok(station),
+                Err(error) => return Err(error),
+            };
             let changed = Arc::new(decided.station);
             let request = more.idempotency.clone();
             let commit = Commit {

@@ -1,19 +1,57 @@
 //! Access tokens: made, shown once, revoked at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::token::{Role, Token};
 use domain::{EventKind, NewEvent, TokenId};
 use jiff::Timestamp;
+use moka::sync;
 use rand::TryRngCore as _;
 use sha2::{Digest as _, Sha256};
 use store::{Commit, NewToken, StoreError};
+use uuid::Uuid;
 
 use super::{App, AppError, Once, gone};
 use crate::state::new_id;
 
 /// What a secret begins with, so that scanners for leaked secrets can tell whose it is.
 const PREFIX: &str = "enchufe_";
+
+/// How long a token is taken to be good without asking the database. A revocation on this node is
+/// felt at once; one by another node or by `enchufe token` within this time.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long a token that nobody presents is remembered as one that was good.
+const TRUSTED: Duration = Duration::from_hours(24);
+/// Tokens remembered.
+const MAX_KNOWN: u64 = 1_000;
+
+/// Access tokens presented lately, by the hash of their secret.
+#[derive(Debug)]
+pub struct KnownTokens {
+    /// Taken to be good without asking the database.
+    fresh: sync::Cache<String, Token>,
+    /// Good when the database was last asked.
+    trusted: sync::Cache<String, ()>,
+    /// Revocations on this node.
+    revocations: AtomicU64,
+}
+
+impl Default for KnownTokens {
+    fn default() -> Self {
+        let (fresh, trusted) = (sync::Cache::builder(), sync::Cache::builder());
+        Self {
+            fresh: fresh.max_capacity(MAX_KNOWN).time_to_live(FRESH).build(),
+            trusted: trusted
+                .max_capacity(MAX_KNOWN)
+                .time_to_idle(TRUSTED)
+                .build(),
+            revocations: AtomicU64::default(),
+        }
+    }
+}
 
 /// A token that was made.
 #[derive(Clone, Debug)]
@@ -33,10 +71,13 @@ impl App {
         once: Option<Once>,
     ) -> Result<MadeToken, AppError> {
         if let Some(id) = self.recall(once.as_ref()).await? {
-            let found = self.store.tokens(None, store::MAX_PAGE).await?;
+            let id = Uuid::parse_str(&id).map_err(|_| gone())?;
+            // The first one listed after everything below its id.
+            let below = TokenId(Uuid::from_u128(id.as_u128().saturating_sub(1)));
+            let found = self.store.tokens(Some(below), 1).await?;
             let token = found
                 .into_iter()
-                .find(|t| t.id.to_string() == id)
+                .find(|token| token.id == TokenId(id))
                 .ok_or_else(gone)?;
             return Ok(MadeToken {
                 token,
@@ -69,15 +110,28 @@ impl App {
 
     /// Whose secret is this, if it was looked up a moment ago?
     pub fn known_token(&self, secret: &str) -> Option<Token> {
-        self.known_tokens.get(&hash(secret))
+        self.known_tokens.fresh.get(&hash(secret))
+    }
+
+    /// Whether this secret was somebody's when it was last presented, so that it is no guess.
+    pub fn trusts_token(&self, secret: &str) -> bool {
+        self.known_tokens.trusted.get(&hash(secret)).is_some()
     }
 
     /// Whose secret is this?
     pub async fn token_of(&self, secret: &str) -> Result<Option<Token>, AppError> {
-        let hash = hash(secret);
+        let (known, hash) = (&self.known_tokens, hash(secret));
+        let before = known.revocations.load(Ordering::SeqCst);
         let token = self.store.token_by_hash(&hash).await?;
         if let Some(token) = &token {
-            self.known_tokens.insert(hash, token.clone());
+            known.trusted.insert(hash.clone(), ());
+            known.fresh.insert(hash.clone(), token.clone());
+            // It may have been revoked between the two.
+            if known.revocations.load(Ordering::SeqCst) != before {
+                known.fresh.invalidate(&hash);
+            }
+        } else {
+            known.trusted.invalidate(&hash);
         }
         Ok(token)
     }
@@ -97,7 +151,8 @@ impl App {
         };
         match self.store.commit(commit).await {
             Ok(_) => {
-                self.known_tokens.invalidate_all();
+                self.known_tokens.revocations.fetch_add(1, Ordering::SeqCst);
+                self.known_tokens.fresh.invalidate_all();
                 Ok(())
             }
             Err(StoreError::Conflict) => Err(AppError::NotFound("Token")),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
 use axum::Extension;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -44,12 +45,14 @@ static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
 /// Lets a charger in, or tells it why not.
 pub async fn connect(
     State(app): State<App>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     address: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Response {
-    // The identity is the last segment; some chargers put a path of their own before it.
+    // The identity is the last segment; some chargers put a path of their own before it. A path
+    // that is no text names nobody.
+    let path = path.map_or_else(|_| String::new(), |Path(path)| path);
     let identity = path
         .rsplit('/')
         .find(|segment| !segment.is_empty())

@@ -3,6 +3,10 @@
 //! The task reads a frame, has the [`Peer`] correlate it, carries out what it asks for and only
 //! then answers: what is answered is committed. Commands come in through the connection's
 //! [`Link`], go out one at a time, and each ends in an outcome, whatever becomes of the socket.
+//!
+//! The task's future is kept for as long as the charger is connected, and most of the time it
+//! waits for a frame. So whatever it does between two waits is boxed: what is needed for a decision
+//! and a commit is several times as large as what is needed to wait, and is given back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -62,7 +66,8 @@ pub(super) async fn run(
         }
     };
     let protocol = version.subprotocol();
-    let connected = match patiently(|| app.charger_connected(&station_id, protocol)).await {
+    let connected = patiently(|| app.charger_connected(&station_id, protocol));
+    let connected = match Box::pin(connected).await {
         Ok(connected) => connected,
         Err(error) => {
             tracing::warn!(station.id = %station_id, %error, "connection not taken in");
@@ -97,12 +102,12 @@ pub(super) async fn run(
     let Task { peer, .. } = task;
     app.fleet.leave(&station_id, epoch);
     let last_seen = link.last_seen();
-    end_commands(&app, &link, peer).await;
+    Box::pin(end_commands(&app, &link, peer)).await;
     app.metrics.ocpp_disconnected(reason);
     tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
     let disconnected =
         patiently(|| app.charger_disconnected(&station_id, epoch, reason.as_str(), last_seen));
-    if let Err(error) = disconnected.await {
+    if let Err(error) = Box::pin(disconnected).await {
         tracing::error!(station.id = %station_id, %error, "disconnection not written down");
     }
 }
@@ -116,11 +121,11 @@ impl Task<'_> {
             let step = tokio::select! {
                 biased;
                 order = self.link.next() => match order {
-                    Ok(Order::Command(record)) => self.command(*record).await,
+                    Ok(Order::Command(record)) => Box::pin(self.command(*record)).await,
                     Err(reason) => Err(reason),
                 },
                 frame = self.socket.next_frame() => self.frame(frame).await,
-                () = sleep_until(wake) => self.tick().await,
+                () = sleep_until(wake) => Box::pin(self.tick()).await,
             };
             if let Err(reason) = step {
                 return reason;
@@ -185,7 +190,7 @@ impl Task<'_> {
 
     async fn message(&mut self, text: &str) -> Result<(), DisconnectReason> {
         match self.peer.receive(text, Instant::now().into()) {
-            Received::Call(call) => self.call(call).await,
+            Received::Call(call) => Box::pin(self.call(call)).await,
             Received::Send { .. } => Ok(()),
             Received::Answered {
                 token,
@@ -196,7 +201,7 @@ impl Task<'_> {
                 if let Some(next) = next {
                     self.send(Frame::text(next)).await?;
                 }
-                self.answered(*token, result).await
+                Box::pin(self.answered(*token, result)).await
             }
             Received::Reply { frame, reason } => {
                 tracing::debug!(station.id = %self.connection.station_id, %reason, "odd frame answered");

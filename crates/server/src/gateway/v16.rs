@@ -1,6 +1,8 @@
 //! OCPP 1.6 and the domain, translated into each other. Connector n of 1.6 is EVSE n, connector 1;
 //! connector 0 is the station itself.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use domain::command::{ResetType, Trigger};
 use domain::session::{Reading, Stop, StopReason};
 use domain::station::{Hardware, Place, Report};
@@ -175,15 +177,9 @@ fn interval(app: &App, connection: &Connection) -> i64 {
     let base = app.settings.heartbeat_interval.as_secs().max(1);
     let spread = (base * JITTER_PERCENT / 100).max(1);
     // Spread by identity and epoch: no randomness needed, and the same boot gets the same answer.
-    let bytes = connection
-        .station_id
-        .as_str()
-        .bytes()
-        .chain(connection.epoch.to_le_bytes());
-    let mixed = bytes.fold(0_u64, |mixed, byte| {
-        mixed.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    let seconds = base - spread / 2 + mixed % (spread + 1);
+    let mut hasher = DefaultHasher::new();
+    (&connection.station_id, connection.epoch).hash(&mut hasher);
+    let seconds = base - spread / 2 + hasher.finish() % (spread + 1);
     i64::try_from(seconds.max(1)).unwrap_or(i64::MAX)
 }
 

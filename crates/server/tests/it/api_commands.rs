@@ -126,7 +126,6 @@ async fn a_command_that_means_nothing_is_refused(backend: Backend) {
         json!({"command": "request_start_transaction", "parameters": {"id_tag": "x".repeat(37)}}),
         json!({"command": "request_stop_transaction", "parameters": {}}),
         json!({"command": "request_stop_transaction", "parameters": {"transaction_id": "1", "session_id": nobody}}),
-        json!({"command": "request_stop_transaction", "parameters": {"session_id": nobody}}),
         json!({"command": "data_transfer", "parameters": {"vendor_id": "\u{0}"}}),
     ] {
         let refused = server
@@ -165,7 +164,7 @@ async fn a_session_is_stopped_by_its_id(backend: Backend) {
         .operator()
         .post("stations/T/commands", stop.clone())
         .await;
-    assert_eq!(wrong.pointers(), ["/parameters/session_id"]);
+    wrong.problem(409);
     let command = server
         .operator()
         .post("stations/S/commands", stop.clone())
@@ -181,7 +180,7 @@ async fn a_session_is_stopped_by_its_id(backend: Backend) {
     charger.stop(transaction, 100, "2026-11-01T10:10:00Z").await;
     // What has ended cannot be stopped.
     let late = server.operator().post("stations/S/commands", stop).await;
-    assert_eq!(late.pointers(), ["/parameters/session_id"]);
+    late.problem(409);
 }
 
 async fn commands_are_listed(backend: Backend) {

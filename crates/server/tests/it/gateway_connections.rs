@@ -53,7 +53,7 @@ async fn the_close_of_an_old_socket_leaves_the_new_connection_alone(backend: Bac
     let replaced = Ended::Closed(1008, "replaced by a newer connection".to_owned());
     assert_eq!(old.ended().await, replaced);
     drop(old);
-    server.metrics_when("enchufe_ocpp_connections", 1.0).await;
+    server.count_when("enchufe_ocpp_connections", 1).await;
 
     // The new one serves both ways, and its station was never offline.
     new.call("Heartbeat", json!({})).await;
@@ -82,7 +82,7 @@ async fn a_restart_leaves_no_station_online(backend: Backend) {
     let mut charger = server.charger("CP-1").connect().await;
     charger.boot().await;
     charger.status(1, "Available").await;
-    let (_, ended) = tokio::join!(server.restart(), charger.ended());
+    let ((), ended) = tokio::join!(server.restart(), charger.ended());
     assert_eq!(ended, Ended::Closed(1012, "server restarting".to_owned()));
     // Already when the server says that it serves.
     assert_eq!(server.station("CP-1").await["status"], "offline");
@@ -137,8 +137,8 @@ async fn a_dead_peer_is_noticed_within_two_ping_intervals() {
     );
     assert_eq!(server.station("ALIVE").await["online"], true);
     let metrics = server.metrics().await;
-    let reasons = metrics.sum("enchufe_ocpp_disconnects_total", &["timed_out"]);
-    assert_eq!(reasons, 1.0, "{}", metrics.0);
+    let reasons = metrics.count("enchufe_ocpp_disconnects_total", &["timed_out"]);
+    assert_eq!(reasons, 1, "{}", metrics.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,10 +28,18 @@ macro_rules! both {
 mod support;
 
 mod api_access;
+mod api_cache;
 mod api_commands;
+mod api_conditions;
+mod api_document;
+mod api_events;
 mod api_id_tags;
 mod api_lists;
+mod api_metrics;
+mod api_once;
 mod api_parts;
+mod api_problems;
+mod api_service;
 mod api_sessions;
 mod api_stations;
 mod api_status;
@@ -46,4 +54,5 @@ mod gateway_connections;
 mod gateway_handshake;
 mod gateway_messages;
 mod gateway_status;
+mod gateway_storm;
 mod gateway_transactions;

@@ -166,12 +166,12 @@ impl Access {
         Metrics(answer.text)
     }
 
-    /// Waits until a series has a value.
-    pub async fn metrics_when(&self, series: &str, value: f64) {
-        let what = format!("{series} is {value}");
+    /// Waits until a metric counts so many.
+    pub async fn count_when(&self, name: &str, count: i64) {
+        let what = format!("{name} is {count}");
         eventually(&what, async || {
-            let now = self.metrics().await.value(series);
-            (now.to_bits() == value.to_bits()).then_some(())
+            let now = self.metrics().await.count(name, &[]);
+            (now == count).then_some(())
         })
         .await;
     }
@@ -189,6 +189,13 @@ impl Metrics {
         found
             .next()
             .map_or(0.0, |(_, value)| value.parse().unwrap())
+    }
+
+    /// The same sum of a metric that counts things.
+    pub fn count(&self, name: &str, labels: &[&str]) -> i64 {
+        let sum = self.sum(name, labels);
+        // Written as text it is a whole number, or this is no count.
+        sum.to_string().parse().expect("a count")
     }
 
     /// The sum over every series of a name whose labels contain all of these texts.

@@ -213,10 +213,9 @@ impl EventStream {
     /// The next event; comments are passed over. `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<SentEvent> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let event = sent_event(block);
-                self.text = rest.to_owned();
-                match event {
+            if let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                match sent_event(&block) {
                     Some(event) => return Some(event),
                     None => continue,
                 }

@@ -19,7 +19,7 @@ mod traffic;
 
 pub use access::Access;
 pub use charger::{Charger, Ended};
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, SentEvent};
 pub use process::Process;
 pub use server::{Backend, Ground, Server};
 pub use services::Cluster;

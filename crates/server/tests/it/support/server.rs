@@ -18,6 +18,8 @@ pub enum Backend {
     Postgres,
     /// SQLite, and reads through a Redis of the test's own.
     Redis,
+    /// What several nodes share.
+    PostgresWithRedis,
 }
 
 /// A server's directory, database and Redis: they outlive a restart.
@@ -29,11 +31,12 @@ pub struct Ground {
 
 impl Ground {
     pub fn new(backend: Backend) -> Self {
-        let database = (backend == Backend::Postgres).then(PostgresDatabase::create);
+        let postgres = matches!(backend, Backend::Postgres | Backend::PostgresWithRedis);
+        let redis = matches!(backend, Backend::Redis | Backend::PostgresWithRedis);
         Self {
             directory: TempDir::new().unwrap(),
-            database,
-            redis: (backend == Backend::Redis).then(Redis::start_new),
+            database: postgres.then(PostgresDatabase::create),
+            redis: redis.then(Redis::start_new),
         }
     }
 
@@ -100,6 +103,23 @@ impl Server {
             .try_init();
         let ground = Ground::new(backend);
         let settings = ground.settings(settings);
+        let (node, access) = start(&settings).await;
+        Self {
+            node: Some(node),
+            access,
+            settings,
+            ground,
+        }
+    }
+
+    /// Starts another node of the same network: the same database, and the same Redis.
+    pub async fn start_beside(&self) -> Self {
+        let shared = |name: &&(String, String)| {
+            ["ENCHUFE_DATABASE_URL", "ENCHUFE_REDIS_URL"].contains(&name.0.as_str())
+        };
+        let ground = Ground::new(Backend::Sqlite);
+        let mut settings = ground.settings(&[]);
+        settings.extend(self.settings.iter().filter(shared).cloned());
         let (node, access) = start(&settings).await;
         Self {
             node: Some(node),

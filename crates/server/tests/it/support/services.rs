@@ -109,9 +109,8 @@ impl Cluster {
         let log = self.directory.path().join("log");
         let mut start = self.pg_ctl("start");
         start.arg("-w").args(["-o", &options]).arg("-l").arg(&log);
-        if !succeeds(&mut start) {
-            panic!("{start:?}\n{}", std::fs::read_to_string(log).unwrap());
-        }
+        let started = succeeds(&mut start);
+        assert!(started, "{start:?}\n{:?}", std::fs::read_to_string(log));
     }
 
     /// Takes it away without a word, as a crash does.
