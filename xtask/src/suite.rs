@@ -82,8 +82,10 @@ fn doc_tests(settings: &Settings, tally: &mut Tally) -> Result<()> {
 }
 
 fn documentation() -> Result<()> {
-    let mut command = cargo(["doc", "--workspace", "--no-deps"]);
-    run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    // Its readers are those who change it: what is private is documented, and may be linked to.
+    let scope = ["--workspace", "--no-deps", "--document-private-items"];
+    let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+    run(cargo(["doc"]).args(scope).env("RUSTDOCFLAGS", flags))
 }
 
 /// What the steps came to.

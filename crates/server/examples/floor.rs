@@ -85,10 +85,8 @@ async fn echo(State(floor): State<Floor>, upgrade: IncomingUpgrade) -> Response 
         let Ok(mut socket) = socket.await else { return };
         while let Ok(frame) = socket.next_frame().await {
             match frame.opcode() {
-                OpCode::Text => {
-                    if socket.send(frame).await.is_err() {
-                        return;
-                    }
+                OpCode::Text if socket.send(frame).await.is_err() => {
+                    return;
                 }
                 OpCode::Close => return,
                 _ => {}

@@ -58,9 +58,9 @@ async fn main() -> anyhow::Result<()> {
     for number in 1..=lines {
         opening.spawn(open(work.clone(), number));
     }
-    let mut links = Vec::new();
+    let mut open_links = Vec::new();
     while let Some(opened) = opening.join_next().await {
-        links.push(opened??);
+        open_links.push(opened??);
     }
     println!(
         "{}",
@@ -68,11 +68,11 @@ async fn main() -> anyhow::Result<()> {
     );
 
     if seconds == 0.0 {
-        return hold(links).await;
+        return hold(open_links).await;
     }
     let begun = Instant::now();
     let mut working = JoinSet::new();
-    for link in links {
+    for link in open_links {
         working.spawn(ask(work.clone(), link));
     }
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
@@ -141,10 +141,10 @@ async fn ask(work: Arc<Work>, mut link: Link) -> anyhow::Result<()> {
 }
 
 /// Keeps the lines open, and answers pings, until standard input ends.
-async fn hold(links: Vec<Link>) -> anyhow::Result<()> {
+async fn hold(open_links: Vec<Link>) -> anyhow::Result<()> {
     let end = CancellationToken::new();
     let mut holding = JoinSet::new();
-    for mut link in links {
+    for mut link in open_links {
         let end = end.clone();
         holding.spawn(async move {
             while let Some(Ok(_)) = end.run_until_cancelled(link.next()).await {}

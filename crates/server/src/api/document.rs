@@ -5,7 +5,7 @@ use domain::StationId;
 use domain::token::IdTagUid;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ArrayItems, Schema};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem,
@@ -62,6 +62,9 @@ pub(super) fn finish(mut openapi: OpenApi) -> OpenApi {
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     components.schemas.values_mut().for_each(spell_out);
+    if let Some(RefOr::T(Schema::OneOf(commands))) = components.schemas.get_mut("NewCommand") {
+        commands.items.iter_mut().for_each(close);
+    }
     for (path, item) in &mut openapi.paths.paths {
         for (method, operation) in operations(item) {
             describe(path, method, operation);
@@ -90,6 +93,14 @@ fn spell_out(schema: &mut RefOr<Schema>) {
         Schema::AnyOf(any) => any.items.iter_mut().for_each(spell_out),
         Schema::AllOf(all) => all.items.iter_mut().for_each(spell_out),
         _ => {}
+    }
+}
+
+/// Nothing stands beside the fields described: of enums, what serde refuses is not known here.
+fn close(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema {
+        let nothing = AdditionalProperties::FreeForm(false);
+        object.additional_properties = Some(Box::new(nothing));
     }
 }
 

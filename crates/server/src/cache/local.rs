@@ -48,6 +48,10 @@ impl Local {
     }
 
     /// Puts an entry in place if it may stand in for one of the version that is there.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "kept, unless something newer is there"
+    )]
     pub(super) fn keep(&self, id: &StationId, entry: Entry, may_replace: impl Fn(i64) -> bool) {
         self.make_room();
         self.entries

@@ -110,7 +110,9 @@ async fn of_racing_changes_exactly_one_wins(backend: Backend) {
         let answers: Vec<Answer> = join_all((0..4).map(|n| rename(&racer, n))).await;
         let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
         assert_eq!((won.len(), lost.len()), (1, 3), "{answers:?}");
-        lost.iter().for_each(|answer| drop(answer.problem(412)));
+        for answer in &lost {
+            answer.problem(412);
+        }
         let read = server.viewer().get("stations/S").await;
         assert_eq!(
             (read.expect(200), read.etag()),

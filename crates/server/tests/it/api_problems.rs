@@ -1,6 +1,7 @@
 //! Refusals: one shape for all, each says what would do, and none tells of the inside (pitfalls 22
 //! and 23).
 
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -287,4 +288,48 @@ async fn a_path_that_cannot_be_an_id_is_not_found(backend: Backend) {
     assert_eq!(knock.status, 404, "{}", knock.body);
     let problem: Value = serde_json::from_str(&knock.body).unwrap();
     assert_eq!(problem["status"], 404);
+}
+
+/// What breaks within is ours: logged, counted, and not told (pitfalls 20 and 22).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_within_is_counted_and_no_inner_word_is_told() {
+    let server = Server::start(Backend::Postgres).await;
+    server.enter("broken").await;
+    server.enter("whole").await;
+    let database = server.ground.postgres();
+    database.execute("UPDATE stations SET doc = '{\"hidden\":1}' WHERE id = 'broken'");
+    database.execute("ALTER TABLE sessions RENAME COLUMN doc TO hidden");
+    for path in ["stations", "sessions"] {
+        let failed = server.viewer().get(path).await;
+        let problem = failed.problem(500);
+        assert!(!failed.text.contains("hidden"), "{failed:?}");
+        assert!(!failed.header("x-request-id").is_empty(), "{failed:?}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("x-request-id"),
+            "{problem}"
+        );
+        let series = format!(
+            "http_requests_total{{method=\"GET\",endpoint=\"/api/v1/{path}\",http_status=\"500\"}}"
+        );
+        assert!(server.metrics().await.value(&series) > 0.5, "{series}");
+    }
+    // What is whole goes on.
+    server
+        .operator()
+        .patch("stations/whole", json!({"name": "On"}))
+        .await
+        .expect(200);
+    server.anonymous().get("/healthz").await.expect(200);
+}
+
+/// One pool for all: requests do not open connections of their own (pitfall 22).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_share_a_few_connections_to_the_database() {
+    let server = Server::start(Backend::Postgres).await;
+    let read = async || server.viewer().get("stations?q=nobody").await.expect(200);
+    join_all((0..200).map(|_| read())).await;
+    server.ground.postgres().execute(
+        "DO $$ BEGIN IF (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) > 12 \
+         THEN RAISE EXCEPTION 'too many connections'; END IF; END $$",
+    );
 }

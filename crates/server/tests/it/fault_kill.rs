@@ -5,13 +5,13 @@ use serde_json::json;
 
 use crate::support::{Backend, Ground, OnBreak, Process, Traffic, all_known};
 
-/// How many chargers; another number for a longer look: `ENCHUFE_TEST_CHARGERS=1000`.
+/// How many chargers; another number for a longer look: `TEST_CHARGERS=1000`.
 const CHARGERS: usize = 200;
 
 both!(nothing_acknowledged_is_lost_by_a_kill);
 
 async fn nothing_acknowledged_is_lost_by_a_kill(backend: Backend) {
-    let chargers = std::env::var("ENCHUFE_TEST_CHARGERS");
+    let chargers = std::env::var("TEST_CHARGERS");
     let chargers = chargers.map_or(CHARGERS, |text| text.parse().expect("a number"));
     let ground = Ground::new(backend);
     let process = Process::start(&ground, &[]).await;

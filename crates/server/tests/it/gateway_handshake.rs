@@ -199,6 +199,7 @@ async fn compression_is_negotiated_when_it_is_offered() {
     server.enter("CP-1").await;
     let knock = server.charger("CP-1").knock().await;
     assert_eq!(knock.header("sec-websocket-extensions"), None);
+    knock.charger("CP-1").boot().await;
 
     let knock = server.charger("CP-1").deflate().knock().await;
     let agreed = knock.header("sec-websocket-extensions").unwrap();

@@ -1,8 +1,10 @@
 //! What chargers report of themselves, and what this side makes of it (pitfalls 9, 13 and 14).
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use crate::support::{Backend, Charger, Server};
+use crate::support::{Backend, Charger, PATIENCE, Server};
 
 async fn ready(backend: Backend) -> (Server, Charger) {
     let server = Server::start(backend).await;
@@ -80,8 +82,11 @@ async fn a_hundred_thousand_claims_are_answered_and_forgotten() {
     /// Sent before their answers are read. A charger may do so; a polite one does not.
     const AT_ONCE: i64 = 500;
     let (server, mut charger) = ready(Backend::Sqlite).await;
+    let begun = Instant::now();
     let mut number = 1_000;
     while number < 1_000 + CLAIMS {
+        // A state that grew with the claims would take hours.
+        assert!(begun.elapsed() < 3 * PATIENCE, "at claim {number}");
         for n in number..number + AT_ONCE {
             charger
                 .send_text(format!(

@@ -4,6 +4,12 @@
 //! A story reads from top to bottom: actors ([`support`]) do what people, systems and chargers do,
 //! and what they see is held against what the contract promises. [`both!`] tells a story twice.
 //! PostgreSQL and Redis are needed: without them the tests fail and say how to get them.
+
+#![expect(
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "a story is read from its beginning to its end, and what it compares has a shape"
+)]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is an answer")]
 
 /// Two tests of each story: one on SQLite, one on PostgreSQL. A story is an async function of the

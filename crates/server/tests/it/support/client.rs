@@ -212,6 +212,12 @@ pub struct SentEvent {
 impl EventStream {
     /// The next event; comments are passed over. `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<SentEvent> {
+        // Comments keep a quiet stream alive; they are no events.
+        let next = tokio::time::timeout(PATIENCE, self.next_event()).await;
+        next.expect("no event came")
+    }
+
+    async fn next_event(&mut self) -> Option<SentEvent> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
@@ -220,8 +226,7 @@ impl EventStream {
                     None => continue,
                 }
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
-            let data = frame.expect("no event came").transpose().ok()??;
+            let data = self.body.frame().await.transpose().ok()??;
             let data = data.into_data().ok()?;
             self.text.push_str(std::str::from_utf8(&data).unwrap());
         }

@@ -25,6 +25,8 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_enchufe"))
             .arg("serve")
             .current_dir(log.parent().unwrap())
+            // Whoever runs the tests may have settings of their own.
+            .env_clear()
             .envs(ground.settings(settings))
             .stdout(Stdio::null())
             .stderr(stderr)

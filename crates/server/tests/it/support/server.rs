@@ -40,6 +40,11 @@ impl Ground {
         }
     }
 
+    /// Its PostgreSQL database.
+    pub fn postgres(&self) -> &PostgresDatabase {
+        self.database.as_ref().expect("the backend is PostgreSQL")
+    }
+
     /// The settings of a server that stands here, as variables; the last one of a name wins.
     pub fn settings(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let directory = self.directory.path().to_str().unwrap();

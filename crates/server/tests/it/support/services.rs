@@ -60,9 +60,13 @@ impl PostgresDatabase {
         url.into()
     }
 
+    /// Runs a statement past the server, as somebody else would. A failure is a failure.
+    pub fn execute(&self, sql: &str) {
+        assert!(psql(&self.url(), sql), "refused: {sql}");
+    }
+
     fn psql(&self, sql: &str) -> bool {
-        let mut psql = Command::new(postgres_programs().join("psql"));
-        succeeds(psql.args(["-q", "-X", "-d", &self.admin, "-c", sql]))
+        psql(&self.admin, sql)
     }
 }
 
@@ -70,6 +74,11 @@ impl Drop for PostgresDatabase {
     fn drop(&mut self) {
         self.psql(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
+}
+
+fn psql(database: &str, sql: &str) -> bool {
+    let mut psql = Command::new(postgres_programs().join("psql"));
+    succeeds(psql.args(["-q", "-X", "-d", database, "-c", sql]))
 }
 
 /// A PostgreSQL of the test's own, to be stopped and started at will. Gone when dropped.
