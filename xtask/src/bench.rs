@@ -78,16 +78,12 @@ pub fn run(quick: bool) -> Result<()> {
     table.add("health", bench.health());
     table.add("station", bench.station());
     table.add("heartbeats", bench.heartbeats());
-    table.add("statuses", bench.statuses("SQLite", None, 25_000.0));
-    let postgres = Postgres::create(&bench.settings);
-    let url = postgres.as_ref().ok().map(|postgres| postgres.url.as_str());
-    if let Err(error) = &postgres {
-        println!("  PostgreSQL is left out: {error:#}");
-    } else {
-        table.add("statuses", bench.statuses("PostgreSQL", url, 10_000.0));
+    for database in Database::BOTH {
+        table.add("statuses", bench.statuses(database));
     }
-    drop(postgres);
-    table.add("memory", bench.memory());
+    for database in Database::BOTH {
+        table.add("memory", bench.memory(database));
+    }
     table.add("reconnect", bench.reconnect());
     table.add("start", bench.start());
     println!("\n{table}");
@@ -218,11 +214,16 @@ impl Bench {
 
     /// `StatusNotification`s that each change something: how many a second, and how soon each is
     /// answered when there are fewer.
-    fn statuses(&self, name: &str, database: Option<&str>, aim: f64) -> Result<Vec<Row>> {
+    fn statuses(&self, database: Database) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
-        let url = database.map_or_else(|| sqlite(dir.path()), str::to_owned);
-        self.seed(&url, self.size.reporters, None)?;
-        let server = self.server(dir.path(), database)?;
+        let opened = database.open(&self.settings, dir.path())?;
+        self.seed(&opened.url, self.size.reporters, None)?;
+        let server = self.server(dir.path(), Some(&opened.url))?;
+        let name = database.name();
+        let aim = match database {
+            Database::Sqlite => 25_000.0,
+            Database::Postgres => 10_000.0,
+        };
         let duration = format!("{}s", self.size.reporting);
         let report = |more: &[&str]| -> Result<Value> {
             let chargers = self.size.reporters.to_string();
@@ -266,10 +267,11 @@ impl Bench {
     }
 
     /// Memory of the process, not of the kernel, for each charger that is connected and idle.
-    fn memory(&self) -> Result<Vec<Row>> {
+    fn memory(&self, database: Database) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
-        self.seed(&sqlite(dir.path()), self.size.network, None)?;
-        let server = self.server(dir.path(), None)?;
+        let opened = database.open(&self.settings, dir.path())?;
+        self.seed(&opened.url, self.size.network, None)?;
+        let server = self.server(dir.path(), Some(&opened.url))?;
         let floor = self.floor(dir.path(), "{}")?;
         let each = |pid: u32, url: &str, kind: &str| -> Result<f64> {
             self.settle();
@@ -284,11 +286,20 @@ impl Bench {
         };
         let bare = each(floor.pid(), &floor.chargers(), "echo")?;
         let measured = each(server.pid(), &server.chargers(), "boot")?;
-        let what = format!("memory of each of {} idle connections", self.size.network);
+        let name = database.name();
+        let what = format!(
+            "memory per idle connection of {}, {name}",
+            self.size.network
+        );
+        let note = match database {
+            // A fixed budget of pages that fills once, whoever is connected.
+            Database::Sqlite => "with its station, and SQLite's page cache",
+            Database::Postgres => "with its station",
+        };
         Ok(vec![
             Row::absolute(&what, measured / 1024.0, "KB", Aim::AtMost(6.0))
                 .with_floor(bare / 1024.0)
-                .with_note("with the cached station; floor: bare yawc"),
+                .with_note(note),
         ])
     }
 
@@ -451,34 +462,57 @@ impl Turns {
     }
 }
 
-/// A database of our own on the tests' PostgreSQL, removed in the end.
-struct Postgres {
-    url: String,
-    server: String,
-    name: String,
+/// Which database the server keeps its state in.
+#[derive(Clone, Copy)]
+enum Database {
+    Sqlite,
+    Postgres,
 }
 
-impl Postgres {
-    fn create(settings: &Settings) -> Result<Self> {
+impl Database {
+    const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+
+    /// An empty one: a file in the data directory, or a database on the tests' PostgreSQL.
+    fn open(self, settings: &Settings, data: &Path) -> Result<Opened> {
+        if let Self::Sqlite = self {
+            return Ok(Opened {
+                url: sqlite(data),
+                on: None,
+            });
+        }
         let setting = settings
             .iter()
             .find(|(name, _)| *name == "TEST_POSTGRES_URL");
         let server = setting.context("TEST_POSTGRES_URL is not set")?.1.clone();
+        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
         let name = format!("bench_{}", secret()?);
         psql(&server, &format!("CREATE DATABASE {name}"))?;
-        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
-        Ok(Self {
+        Ok(Opened {
             url: format!("{base}/{name}"),
-            server,
-            name,
+            on: Some((server, name)),
         })
     }
 }
 
-impl Drop for Postgres {
+/// A database to measure with. One on a server is removed in the end.
+struct Opened {
+    url: String,
+    on: Option<(String, String)>,
+}
+
+impl Drop for Opened {
     fn drop(&mut self) {
-        if let Err(error) = psql(&self.server, &format!("DROP DATABASE {}", self.name)) {
-            println!("  {} is left behind: {error:#}", self.name);
+        if let Some((server, name)) = &self.on
+            && let Err(error) = psql(server, &format!("DROP DATABASE {name}"))
+        {
+            println!("  the database {name} is left behind: {error:#}");
         }
     }
 }

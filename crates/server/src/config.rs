@@ -6,7 +6,7 @@
 //!
 //! Flags win over the environment, the environment over the file, the file over the defaults. It
 //! works by turning every source into flags and letting the last one win, so a value is checked by
-//! the same code wherever it was written ([`sources`]).
+//! the same code wherever it was written (`sources`).
 //!
 //! Secrets are apart: they come from the environment or from files named there, and never from
 //! flags, which everyone on the machine can read in the process list.

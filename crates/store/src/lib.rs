@@ -3,7 +3,7 @@
 //! A [`Store`] is SQLite (one file, the default) or PostgreSQL, with one set of statements for
 //! both. Reads go straight to a pool. Every write is a [`Commit`]: whatever one decision changes,
 //! and the events that tell of it, applied whole or not at all. Commits queue up at one
-//! [`writer`] that puts many into one transaction, and each waits for its own to be durable.
+//! `writer` that puts many into one transaction, and each waits for its own to be durable.
 //!
 //! The store decides nothing. It guards: a station, a session or a command is only replaced when
 //! it still has the version that the decision was based on.

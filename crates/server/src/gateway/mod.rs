@@ -1,9 +1,9 @@
 //! Chargers: their sockets, who is connected, and the translation between wire and domain.
 //!
-//! [`handshake`] checks everything before the upgrade. [`socket`] then runs one small task per
-//! connection, which feeds frames to [`ocpp::Peer`] and carries out what comes of them. [`v16`]
+//! [`handshake`] checks everything before the upgrade. `socket` then runs one small task per
+//! connection, which feeds frames to [`ocpp::Peer`] and carries out what comes of them. `v16`
 //! is where OCPP 1.6 and the domain meet, and the only place; another version is another file
-//! beside it and another arm in [`Dialect`]. [`fleet`] knows which station is on which socket.
+//! beside it and another arm in `Dialect`. [`fleet`] knows which station is on which socket.
 
 pub mod fleet;
 pub mod handshake;

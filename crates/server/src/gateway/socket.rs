@@ -124,7 +124,7 @@ impl Task<'_> {
                     Ok(Order::Command(record)) => Box::pin(self.command(*record)).await,
                     Err(reason) => Err(reason),
                 },
-                frame = self.socket.next_frame() => self.frame(frame).await,
+                frame = self.socket.next_frame() => Box::pin(self.frame(frame)).await,
                 () = sleep_until(wake) => Box::pin(self.tick()).await,
             };
             if let Err(reason) = step {
@@ -190,7 +190,7 @@ impl Task<'_> {
 
     async fn message(&mut self, text: &str) -> Result<(), DisconnectReason> {
         match self.peer.receive(text, Instant::now().into()) {
-            Received::Call(call) => Box::pin(self.call(call)).await,
+            Received::Call(call) => self.call(call).await,
             Received::Send { .. } => Ok(()),
             Received::Answered {
                 token,
@@ -201,7 +201,7 @@ impl Task<'_> {
                 if let Some(next) = next {
                     self.send(Frame::text(next)).await?;
                 }
-                Box::pin(self.answered(*token, result)).await
+                self.answered(*token, result).await
             }
             Received::Reply { frame, reason } => {
                 tracing::debug!(station.id = %self.connection.station_id, %reason, "odd frame answered");

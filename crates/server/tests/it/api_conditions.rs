@@ -1,4 +1,4 @@
-//! ETag and If-Match: an update that is based on what was, is refused.
+//! `ETag` and `If-Match`: an update that is based on what was, is refused.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

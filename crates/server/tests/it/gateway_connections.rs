@@ -119,8 +119,8 @@ async fn a_dead_peer_is_noticed_within_two_ping_intervals() {
     }
     let mut alive = server.charger("ALIVE").connect().await;
     let mut mute = server.charger("MUTE").connect().await;
-    mute.boot().await;
     let silent = Instant::now();
+    mute.boot().await;
     // One reads, and so answers pings. The other one's cable was cut: nothing comes, and no close.
     let listening = async {
         alive.idle(Duration::from_secs(4)).await;
