@@ -145,20 +145,8 @@ fn version(etag: &str) -> i64 {
 /// Two nodes share a database and a Redis: what one acknowledged, the other shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_changed_the_other_shows_at_once() {
-    let first = Server::start(Backend::Redis).await;
-    let shared = first.ground.settings(&[]);
-    let setting = |name: &str| {
-        let name = format!("ENCHUFE_{name}");
-        let found = shared.iter().find(|(found, _)| *found == name);
-        found.map(|(_, value)| value.clone()).unwrap()
-    };
-    let database = format!("sqlite://{}/enchufe.db", setting("DATA_DIR"));
-    let redis = setting("REDIS_URL");
-    let settings = [
-        ("DATABASE_URL", database.as_str()),
-        ("REDIS_URL", redis.as_str()),
-    ];
-    let second = Server::start_with(Backend::Sqlite, &settings).await;
+    let first = Server::start(Backend::PostgresWithRedis).await;
+    let second = first.start_beside().await;
     first.enter("S").await;
     let nodes: [&Access; 2] = [&first, &second];
     for node in nodes {
