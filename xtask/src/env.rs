@@ -75,6 +75,13 @@ pub fn stop() -> Result<()> {
     remove_if_there(&dir.join("env"))
 }
 
+/// Whether the library is there that gives a program another time of day.
+fn faketime_is_there() -> bool {
+    let directories = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut libraries = directories.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.any(|library| library.is_file())
+}
+
 /// A loopback port nobody listens on at the moment.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
@@ -97,6 +104,7 @@ fn install_missing_packages() -> Result<()> {
         ("npm", which("npm").is_some()),
         ("python3-venv", venv_works()),
         ("curl", which("curl").is_some()),
+        ("libfaketime", faketime_is_there()),
     ]
     .into_iter()
     .filter_map(|(package, there)| (!there).then_some(package))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKind, NewEvent};
-use crate::id::{CommandId, ConnectorNo, EvseNo, StationId};
+use crate::id::{CommandId, ConnectorNo, EvseNo, NodeId, StationId};
 use crate::status::{Availability, words};
 
 words! {
@@ -171,6 +171,9 @@ pub struct CommandRecord {
     pub station_id: StationId,
     /// What is asked.
     pub command: Command,
+    /// The node that carries it out: the one at which the charger is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<NodeId>,
     /// What became of it; `None` while nobody knows.
     pub ending: Option<Ending>,
     /// When it was taken on.
@@ -196,6 +199,7 @@ impl CommandRecord {
         id: CommandId,
         station_id: StationId,
         command: Command,
+        carrier: NodeId,
         now: Timestamp,
     ) -> (Self, NewEvent) {
         let kind = EventKind::CommandCreated {
@@ -206,6 +210,7 @@ impl CommandRecord {
             id,
             station_id,
             command,
+            carrier: Some(carrier),
             ending: None,
             created_at: now,
         };

@@ -25,7 +25,7 @@ pub use id::{
     CommandId, ConnectorKey, ConnectorNo, EvseNo, InvalidId, NodeId, SessionId, StationId, TokenId,
 };
 pub use session::{Session, SessionState};
-pub use station::{Connector, Decided, Evse, Station};
+pub use station::{Connector, Decided, Evse, Hold, Station};
 pub use status::{Availability, Cause, ConnectorStatus, Counts, StationStatus, Status};
 pub use token::{IdTag, IdTagStatus, IdTagUid, Role};
 pub use units::{WattHours, Watts};

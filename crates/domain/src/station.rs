@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKind, NewEvent};
-use crate::id::{ConnectorNo, EvseNo, MAX_CONNECTORS, MAX_EVSES, StationId};
+use crate::id::{ConnectorNo, EvseNo, MAX_CONNECTORS, MAX_EVSES, NodeId, StationId};
 use crate::status::{
     self, Availability, Cause, ConnectorFacts, ConnectorStatus, Counts, Level, Reason,
     StationFacts, StationStatus, Status, words,
@@ -48,8 +48,12 @@ pub struct Station {
     pub operator: Availability,
     /// Whether its charger has a live connection.
     pub online: bool,
-    /// The epoch of its latest connection: one higher each time.
+    /// The epoch of its latest connection: one higher each time, and never the same twice for an
+    /// id, even when it is deleted and entered again.
     pub epoch: i64,
+    /// The node at which its charger is connected, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<NodeId>,
     /// The protocol of its latest connection.
     pub protocol: Option<String>,
     /// When its charger was last heard, as far as it is written down.
@@ -171,6 +175,16 @@ pub enum Place {
     Connector(EvseNo, ConnectorNo),
 }
 
+/// A connection's claim to speak for a station. It holds until a newer connection takes the
+/// station over, or the station is taken offline: whoever still speaks then is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The station.
+    pub station_id: StationId,
+    /// The connection's epoch.
+    pub epoch: i64,
+}
+
 /// A decision: what the station is now, and what happened on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decided {
@@ -198,6 +212,9 @@ pub enum StationError {
     /// A connected charger speaks for the station.
     #[error("a connected charger reports this station's state")]
     ChargerOwnsState,
+    /// The connection no longer speaks for the station: a newer one does, or none.
+    #[error("the connection no longer speaks for the station")]
+    Superseded,
 }
 
 impl Station {
@@ -217,7 +234,8 @@ impl Station {
             reporting: Reporting::Manual,
             operator: Availability::Operative,
             online: false,
-            epoch: 0,
+            epoch: version,
+            held_by: None,
             protocol: None,
             last_seen: None,
             booted: false,
@@ -289,6 +307,14 @@ impl Station {
         let kind = EventKind::CredentialsChanged { security_profile };
         let events = vec![self.event(Place::Station, kind, now)];
         self.settle(events, now)
+    }
+
+    /// Refuses a connection that no longer speaks for the station.
+    pub fn check(&self, hold: &Hold) -> Result<(), StationError> {
+        if self.online && self.epoch == hold.epoch {
+            return Ok(());
+        }
+        Err(StationError::Superseded)
     }
 
     /// How many connectors have each derived status.

@@ -1,8 +1,10 @@
-//! Committed events, out to whoever follows them: server-sent events, waiting requests, metrics.
+//! Committed events, out to whoever follows them: server-sent events, waiting requests, caches.
 //!
-//! The store publishes each transaction's events in the order of the sequence. A [`Follower`]
-//! gives every event exactly once and in order: it re-reads from the log what it has missed,
-//! whether it joined late, fell behind, or resumes after a lost connection.
+//! The [`feed`] makes one stream of what this node commits and what others do, in the order of the
+//! sequence. A [`Follower`] gives every event exactly once and in order: it re-reads from the log
+//! what it has missed, whether it joined late, fell behind, or resumes after a lost connection.
+
+pub mod feed;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,21 +14,23 @@ use store::{EventFilter, MAX_PAGE, Store, StoreError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+pub use feed::Arrival;
+
+/// Batches a follower may fall behind before it has to re-read them.
+const LIVE_BATCHES: usize = 1024;
+
 /// Where committed events can be followed.
 #[derive(Clone, Debug)]
 pub struct Bus {
     store: Store,
+    live: broadcast::Sender<Arc<Vec<Event>>>,
 }
 
 impl Bus {
-    /// Follows the store's commits.
+    /// A bus that [`feed::run`] fills.
     pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-
-    /// The raw stream of committed batches: may lag, see [`Bus::follow`] for one that does not.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Event>>> {
-        self.store.subscribe()
+        let (live, _) = broadcast::channel(LIVE_BATCHES);
+        Self { store, live }
     }
 
     /// Follows all events after `after`, or those to come, of one station or of all.
@@ -36,7 +40,7 @@ impl Bus {
         station_id: Option<StationId>,
     ) -> Result<Follower, StoreError> {
         // Subscribed before the log is read, so that nothing can fall between the two.
-        let live = self.store.subscribe();
+        let live = self.live.subscribe();
         let seen = match after {
             Some(after) => after,
             None => self.store.last_seq().await?,
@@ -103,7 +107,8 @@ impl Follower {
     }
 
     fn take(&mut self, batch: &[Event]) {
-        // The sequence has no gaps: what is missing was committed by another process.
+        // The sequence has no gaps, and the feed leaves none: what is missing was given before this
+        // one began to follow.
         if batch.first().is_some_and(|first| first.seq > self.seen + 1) {
             self.behind = true;
             return;

@@ -113,6 +113,12 @@ impl Cache {
         }
     }
 
+    /// Another node changed the station: this process's copy is old. One that is just changing here
+    /// is left to the store's guard.
+    pub fn changed_elsewhere(&self, id: &StationId) {
+        self.local.forget_present(id);
+    }
+
     /// Drops this process's copy: it turned out to be old, or nobody knows.
     pub fn forget(&self, id: &StationId) {
         self.local.forget(id);

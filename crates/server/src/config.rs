@@ -86,6 +86,23 @@ pub struct Config {
     #[arg(long, value_name = "URL", help_heading = "Storage", value_parser = values::redis_url)]
     pub redis_url: Option<ServiceUrl>,
 
+    /// What this node is called. Of a name there is one at a time: a node takes the place of the one
+    /// that had its name before, and ends at once what that left open. Without it, the machine's
+    /// name and the port.
+    #[arg(long, value_name = "NAME", help_heading = "Cluster", value_parser = values::node_name)]
+    pub node_name: Option<String>,
+
+    /// How long a node may be silent before the others take it for dead and its chargers for
+    /// offline (2 s to 10 min).
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Cluster",
+        default_value = "15s"
+    )]
+    #[arg(value_parser = values::time_between::<2, 600>)]
+    pub node_timeout: Duration,
+
     /// A network to try out: this machine only, its own database file (`demo.db`), and chargers
     /// without credentials.
     #[arg(long, help_heading = "Development")]
@@ -151,6 +168,17 @@ pub struct Config {
     )]
     #[arg(value_parser = values::time_between::<1, 600>)]
     pub shutdown_timeout: Duration,
+
+    /// Chargers let in a second, and as many that boot; the others wait a little, or are told when
+    /// to come back (1 to 100000).
+    #[arg(
+        long,
+        value_name = "COUNT",
+        help_heading = "Limits",
+        default_value = "1500"
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub admissions_per_second: u32,
 
     /// Failed sign-ins allowed per address and minute before further ones are refused unread
     /// (1 to 10000).

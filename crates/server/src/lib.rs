@@ -3,19 +3,20 @@
 //! Two ways lead in. A charger's frame comes through [`gateway`], a request through [`api`]; both
 //! end in [`app`], the one door to writes, which loads, asks `domain` for a decision, and has
 //! `store` commit it with its events. What was committed goes out over [`bus`]; [`cache`] and
-//! [`metrics`] follow it. [`node`] starts all of that and stops it again.
+//! [`metrics`] follow it. [`cluster`] makes one network of several nodes. [`node`] starts all of
+//! that and stops it again.
 
 pub mod api;
 pub mod app;
 pub mod bus;
 pub mod cache;
 pub mod clock;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 mod counting;
 mod demo;
 pub mod gateway;
-mod housekeeping;
 pub mod logging;
 pub mod metrics;
 pub mod node;

@@ -129,6 +129,8 @@ label_values! {
         NetworkError = "network_error",
         /// Its station was deleted, or its credentials changed.
         Revoked = "revoked",
+        /// This node was taken for dead, and its stations for offline.
+        Disowned = "disowned",
         /// The server stops.
         Shutdown = "shutdown",
     }

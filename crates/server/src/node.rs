@@ -9,10 +9,12 @@ use anyhow::Context as _;
 use axum::{Router, ServiceExt};
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
+use domain::NodeId;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use rand::TryRngCore as _;
 use store::{CommitObserver, Location, Store};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,15 +24,18 @@ use tower::util::MapRequestLayer;
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
 use crate::app::{App, KnownSessions, KnownTokens, TransactionIds, Turns, new_secret};
-use crate::bus::Bus;
+use crate::bus::{Bus, feed};
 use crate::cache::{Cache, RedisCache};
 use crate::clock::Clock;
+use crate::cluster::redis::Redis;
+use crate::cluster::{Cluster, courier, directory, membership, wire};
 use crate::config::{Config, MetricsAuth, Secret};
 use crate::gateway::fleet::Fleet;
+use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
-use crate::metrics::Metrics;
-use crate::state::{Parts, Settings};
-use crate::{api, counting, housekeeping, scrape};
+use crate::metrics::{DisconnectReason, Metrics};
+use crate::state::{Parts, Settings, new_id};
+use crate::{api, counting, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,11 +70,10 @@ impl Node {
         create_private_dir(&config.data_dir)?;
         let listener = listen(config.listen)?;
         let metrics_listener = listen(config.metrics_listen)?;
-        let app = open(config).await?;
-        let metrics_token = metrics_token(config)?;
-        let committed = app.bus.subscribe();
-        let seen = app.store.last_seq().await?;
         let address = listener.local_addr()?;
+        let app = open(config, address).await?;
+        let metrics_token = metrics_token(config)?;
+        let mut tasks = follow_events(&app).await?;
         let metrics_address = metrics_listener.local_addr()?;
 
         // Served from the first moment, so that readiness can say that it is not there yet.
@@ -79,19 +83,10 @@ impl Node {
             serve(metrics_listener, scrape)?,
         ];
         let admin_token = admin_token(config, &app).await?;
-        let swept = app.sweep_connections().await?;
-        let lost = app.sweep_commands(true).await?;
-        if swept + lost > 0 {
-            tracing::info!(
-                stations = swept,
-                commands = lost,
-                "swept after the last run"
-            );
-        }
-        let tasks = vec![
-            tokio::spawn(counting::run(app.clone(), committed, seen)),
-            tokio::spawn(housekeeping::run(app.clone())),
-        ];
+        app.join().await?;
+        tasks.push(tokio::spawn(membership::run(app.clone())));
+        tasks.push(tokio::spawn(courier::run(app.clone())));
+        tasks.push(tokio::spawn(directory::run(app.clone())));
         app.phase.serving();
         let stop = app.stopping.clone();
         let patience = config.shutdown_timeout;
@@ -113,7 +108,12 @@ impl Node {
         let deadline = Instant::now() + self.patience;
         self.app.phase.draining();
         sleep(LOOK_AWAY.min(self.patience / 4)).await;
-        self.app.fleet.close_all();
+        // Half of the time is theirs; the other half for what is still to be written down.
+        let closing = self.patience / 2;
+        self.app
+            .fleet
+            .close_all(DisconnectReason::Shutdown, closing)
+            .await;
         self.stop.cancel();
         while !self.app.fleet.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(20)).await;
@@ -128,29 +128,53 @@ impl Node {
             // A server that failed has stopped too.
             let _ = timeout(left, server).await;
         }
-        self.app.store.close().await;
         for task in self.tasks {
             task.abort();
         }
+        if let Err(error) = self.app.leave().await {
+            // The others find out by its silence.
+            tracing::warn!(%error, "this node is still written down as living");
+        }
+        self.app.store.close().await;
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<App> {
+/// Starts what makes one stream of the events of all nodes, before anything can be changed.
+async fn follow_events(app: &App) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let (arrivals, arrived) = mpsc::channel(feed::MAX_ARRIVALS);
+    let own = app.store.subscribe();
+    let seen = app.store.last_seq().await?;
+    let mut tasks = vec![tokio::spawn(feed::run(app.clone(), own, arrived, seen))];
+    if let Some(redis) = app.cluster.redis() {
+        let (node, own) = (app.cluster.node, app.store.subscribe());
+        tasks.push(tokio::spawn(wire::publish(redis.clone(), node, own)));
+        tasks.push(tokio::spawn(wire::listen(redis.clone(), node, arrivals)));
+    }
+    Ok(tasks)
+}
+
+async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::new());
     let counted = metrics.clone();
-    let observer = CommitObserver::new(move |commits, took| {
+    let observer = CommitObserver::new(move |commits, took, events| {
         counted.committed(commits, took.as_secs_f64());
+        counting::count(&counted, events);
     });
     let url = config.database_url();
     let location = Location::parse(url.expose()).map_err(anyhow::Error::msg)?;
     let store = Store::open_observed(&location, observer)
         .await
         .with_context(|| format!("cannot open the database {url}"))?;
+    let network = store.network().await?;
     let redis = config
         .redis_url
         .as_ref()
-        .map(|url| RedisCache::open(url.expose()));
+        .map(|url| Redis::open(url.expose(), network));
     let redis = redis.transpose().context("the Redis URL cannot be used")?;
+    let clock = Clock::system();
+    let node = NodeId(new_id(clock.now()));
+    let name = config.node_name.clone();
+    let name = name.unwrap_or_else(|| default_name(address));
     let starts = store.count_start().await?;
     let mut key = [0_u8; 32];
     rand::rngs::OsRng
@@ -158,9 +182,12 @@ async fn open(config: &Config) -> anyhow::Result<App> {
         .context("no randomness")?;
     Ok(App::new(Parts {
         bus: Bus::new(store.clone()),
-        cache: Cache::new(redis, metrics.clone()),
+        cache: Cache::new(redis.clone().map(RedisCache::new), metrics.clone()),
+        cluster: Cluster::new(node, name, config.node_timeout, redis),
         store,
         fleet: Fleet::default(),
+        admissions: Pace::new(config.admissions_per_second),
+        boots: Pace::new(config.admissions_per_second),
         passwords: Passwords::new(key),
         turns: Turns::default(),
         transaction_ids: TransactionIds::default(),
@@ -169,7 +196,7 @@ async fn open(config: &Config) -> anyhow::Result<App> {
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),
         metrics,
-        clock: Clock::system(),
+        clock,
         starts,
         stopping: CancellationToken::new(),
         settings: Settings {
@@ -179,6 +206,13 @@ async fn open(config: &Config) -> anyhow::Result<App> {
             command_timeout: config.command_timeout,
         },
     }))
+}
+
+/// The machine's name and the port: no two nodes have the same.
+fn default_name(address: SocketAddr) -> String {
+    let uname = rustix::system::uname();
+    let machine = uname.nodename().to_string_lossy();
+    format!("{machine}:{}", address.port())
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

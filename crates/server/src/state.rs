@@ -14,7 +14,9 @@ use crate::app::{KnownSessions, KnownTokens, TransactionIds, Turns};
 use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::gateway::fleet::Fleet;
+use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
 use crate::metrics::Metrics;
 
@@ -30,8 +32,14 @@ pub struct Parts {
     pub cache: Cache,
     /// Committed events.
     pub bus: Bus,
+    /// This node, and its ways to the others.
+    pub cluster: Cluster,
     /// The chargers connected to this node.
     pub fleet: Fleet,
+    /// Chargers that shake hands, let in at a pace.
+    pub admissions: Pace,
+    /// Chargers that boot, at the same pace.
+    pub boots: Pace,
     /// Who has presented the right password before.
     pub passwords: Passwords,
     /// Who decides about which station just now.

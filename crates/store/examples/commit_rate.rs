@@ -36,7 +36,7 @@ async fn main() -> Outcome<()> {
     let busy = Arc::new(AtomicU64::new(0));
     let observer = CommitObserver::new({
         let (transactions, busy) = (Arc::clone(&transactions), Arc::clone(&busy));
-        move |_, took: Duration| {
+        move |_, took: Duration, _: &[domain::Event]| {
             transactions.fetch_add(1, Ordering::Relaxed);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             busy.fetch_add(micros, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::batch::Batch;
 use crate::commit::{Prepared, Write};
 use crate::db::{Connection, Value};
-use crate::events;
+use crate::{events, nodes};
 
 /// What an attempt to write many commits came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +42,41 @@ pub(crate) async fn apply(
     // Last, because it holds every other node's events back until the commit: the sequence is in
     // the order of the commits, and has no gaps.
     let rows: Vec<&[Value; 4]> = commits.iter().flat_map(|c| &c.event_rows).collect();
-    events::append(connection, &rows).await.map(Applied::All)
+    let places = events::append(connection, &rows).await?;
+    // After that, because whoever took a station over before has then committed: what is written
+    // in a connection's name stands before the event that ended it, or is refused.
+    if !lost_holds(connection, commits).await?.is_empty() {
+        return Ok(Applied::Refused);
+    }
+    Ok(Applied::All(places))
+}
+
+/// Which commits are made in the name of a connection that no longer speaks for its station.
+async fn lost_holds(
+    connection: &mut Connection,
+    commits: &[&Prepared],
+) -> Result<Vec<usize>, StoreError> {
+    let mut batch = Batch::new(&nodes::CHECK_HOLDS);
+    let mut claims = Vec::new();
+    for (number, commit) in commits.iter().enumerate() {
+        if let Some(hold) = &commit.hold {
+            batch.push(hold);
+            claims.push((number, hold));
+        }
+    }
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut stand = HashSet::new();
+    for row in batch.run_telling(connection).await? {
+        stand.insert((row.text(0)?, row.int(1)?));
+    }
+    let lost = |[station, epoch]: &[Value; 2]| {
+        let claim = station.as_text().zip(epoch.as_int());
+        claim.is_none_or(|(station, epoch)| !stand.contains(&(station.to_owned(), epoch)))
+    };
+    let lost = claims.into_iter().filter(|(_, hold)| lost(hold));
+    Ok(lost.map(|(number, _)| number).collect())
 }
 
 /// Finds out, in an open transaction that is rolled back afterwards, which commits are refused.
@@ -64,6 +98,7 @@ pub(crate) async fn find_refused(
             .filter(|(_, write)| !written.contains(write.key.1.as_ref()));
         refused.extend(missing.map(|(commit, _)| *commit));
     }
+    refused.extend(lost_holds(connection, commits).await?);
     Ok(refused)
 }
 

@@ -21,7 +21,8 @@ pub(crate) const GET: &str = "SELECT doc FROM commands WHERE id = $1";
 pub(crate) const LIST: &str = "SELECT doc FROM commands WHERE station_id = $1 AND id < $2 \
      ORDER BY id DESC LIMIT $3";
 
-pub(crate) const OPEN: &str = "SELECT doc FROM commands WHERE ended = 0 ORDER BY id LIMIT $1";
+pub(crate) const OPEN: &str =
+    "SELECT doc FROM commands WHERE ended = 0 AND id > $1 ORDER BY id LIMIT $2";
 
 impl Store {
     /// Reads a command.
@@ -48,9 +49,14 @@ impl Store {
             .collect()
     }
 
-    /// Commands that have not ended, oldest first, a page of them.
-    pub async fn open_commands(&self) -> Result<Vec<CommandRecord>, StoreError> {
-        let rows = self.pool.fetch(OPEN, &[i64::from(MAX_PAGE).into()]).await?;
+    /// Commands that have not ended, oldest first: a page of them, after one.
+    pub async fn open_commands(
+        &self,
+        after: Option<CommandId>,
+    ) -> Result<Vec<CommandRecord>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let values = [after.into(), i64::from(MAX_PAGE).into()];
+        let rows = self.pool.fetch(OPEN, &values).await?;
         rows.iter().map(|row| row.doc(0)).collect()
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use domain::session::MeterRecord;
-use domain::{CommandRecord, IdTag, IdTagUid, NewEvent, Session, Station, StationId, TokenId};
+use domain::{
+    CommandRecord, Hold, IdTag, IdTagUid, NewEvent, Session, Station, StationId, TokenId,
+};
 
 use crate::access::{self, Credentials, Idempotency, NewToken};
 use crate::batch::Statement;
@@ -13,6 +15,9 @@ use crate::{StoreError, commands, events, sessions, stations};
 /// Everything one decision changes. Applied whole or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
+    /// The connection in whose name it is made: refused when that no longer speaks for its
+    /// station. A commit that replaces the station needs none, because the version tells.
+    pub hold: Option<Hold>,
     /// The station it is about.
     pub station: Option<StationWrite>,
     /// Its charger's new credentials.
@@ -96,6 +101,8 @@ pub(crate) type Key = (Record, Arc<str>);
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     pub(crate) writes: Vec<Write>,
+    /// The station and the epoch of the connection in whose name it is made.
+    pub(crate) hold: Option<[Value; 2]>,
     pub(crate) events: Vec<NewEvent>,
     /// The events' rows, apart from their places.
     pub(crate) event_rows: Vec<[Value; 4]>,
@@ -125,7 +132,11 @@ impl Commit {
 
     /// Makes it ready.
     pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
-        let mut ready = Prepared::default();
+        let hold = |hold: &Hold| [hold.station_id.as_str().into(), hold.epoch.into()];
+        let mut ready = Prepared {
+            hold: self.hold.as_ref().map(hold),
+            ..Prepared::default()
+        };
         match &self.station {
             Some(StationWrite::Insert(station)) => ready.write(
                 &stations::INSERT,

@@ -17,6 +17,7 @@ mod connect;
 mod db;
 mod events;
 mod link;
+mod nodes;
 mod sessions;
 mod statements;
 mod stations;
@@ -46,6 +47,7 @@ pub const MAX_PAGE: u32 = 500;
 const BROADCAST_BATCHES: usize = 1024;
 
 const LAST_SEQ: &str = "SELECT value FROM counters WHERE name = 'events'";
+const NETWORK: &str = "SELECT value FROM counters WHERE name = 'network'";
 const COUNT: &str = "UPDATE counters SET value = value + $1 WHERE name = $2 RETURNING value";
 
 /// Where the network's state is kept.
@@ -160,6 +162,10 @@ impl Store {
         self.pool.fetch("SELECT 1", &[]).await.is_ok()
     }
 
+    fn is_postgres(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
     /// `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
         match self.pool {
@@ -182,6 +188,15 @@ impl Store {
     /// Takes `count` transaction ids nobody else will ever get, and tells the last of them.
     pub async fn take_transaction_ids(&self, count: i64) -> Result<i64, StoreError> {
         self.next_counter("transactions", count).await
+    }
+
+    /// The number that tells this network from others that share a Redis with it. Made by chance
+    /// when the database was.
+    pub async fn network(&self) -> Result<i64, StoreError> {
+        let rows = self.pool.fetch(NETWORK, &[]).await?;
+        let row = rows.first();
+        row.ok_or_else(|| StoreError::Corrupt("the network has no number".to_owned()))?
+            .int(0)
     }
 
     /// The sequence number of the last committed event.

@@ -2,7 +2,8 @@
 
 use crate::batch::Statement;
 use crate::db::Pool;
-use crate::{StoreError, access, commands, events, sessions, stations};
+use crate::nodes::Timed;
+use crate::{StoreError, access, commands, events, nodes, sessions, stations};
 
 /// Statements over one row of values at a time, or over none.
 const PLAIN: &[&str] = &[
@@ -15,6 +16,7 @@ const PLAIN: &[&str] = &[
     access::FORGET_IDEMPOTENCY,
     crate::COUNT,
     crate::LAST_SEQ,
+    crate::NETWORK,
     commands::GET,
     commands::LIST,
     commands::OPEN,
@@ -22,6 +24,13 @@ const PLAIN: &[&str] = &[
     events::AFTER,
     events::AFTER_OF_STATION,
     events::HISTORY,
+    nodes::LEAVE,
+    nodes::GIVE_LEASE,
+    nodes::SUCCEED,
+    nodes::SUCCEED_ALL,
+    nodes::LIVING,
+    nodes::ORPHANS,
+    nodes::HELD,
     sessions::GET,
     sessions::BY_START,
     sessions::BY_TRANSACTION,
@@ -33,7 +42,6 @@ const PLAIN: &[&str] = &[
     sessions::COUNT_ACTIVE,
     stations::GET,
     stations::LIST,
-    stations::ONLINE,
     stations::TOTALS,
 ];
 
@@ -50,6 +58,7 @@ const BATCHED: &[&Statement] = &[
     &commands::INSERT,
     &commands::END,
     &events::INSERT,
+    &nodes::CHECK_HOLDS,
     &sessions::INSERT,
     &sessions::UPDATE,
     &sessions::INSERT_METER_VALUE,
@@ -57,6 +66,9 @@ const BATCHED: &[&Statement] = &[
     &stations::UPDATE,
     &stations::DELETE,
 ];
+
+/// Statements that ask for the time.
+const TIMED: &[Timed] = &[nodes::ENTER, nodes::BEAT, nodes::BURY, nodes::TAKE_LEASE];
 
 /// What only PostgreSQL is asked.
 const POSTGRES: &[&str] = &[
@@ -71,7 +83,9 @@ impl Pool {
         let postgres = matches!(self, Self::Postgres(_));
         let batched = BATCHED.iter().flat_map(|s| s.texts(postgres));
         let own = if postgres { POSTGRES } else { &[] };
-        let all: Vec<&str> = PLAIN.iter().chain(own).copied().chain(batched).collect();
+        let timed = TIMED.iter().map(|timed| timed.of(postgres));
+        let plain = PLAIN.iter().chain(own).copied();
+        let all: Vec<&str> = plain.chain(timed).chain(batched).collect();
         for sql in &all {
             self.prepare(sql).await?;
         }

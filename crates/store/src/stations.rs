@@ -7,18 +7,19 @@ use crate::db::Value;
 use crate::{MAX_PAGE, Store, StoreError};
 
 pub(crate) static INSERT: Statement = Statement::new(
-    "INSERT INTO stations (id, version, status, online, available, \
+    "INSERT INTO stations (id, version, status, online, epoch, node, available, \
      occupied, reserved, unavailable, faulted, unknown, search, doc) \
-     VALUES «text, int, text, int, int, int, int, int, int, int, text, text» \
+     VALUES «text, int, text, int, int, text, int, int, int, int, int, int, text, text» \
      ON CONFLICT DO NOTHING RETURNING id",
 );
 
 pub(crate) static UPDATE: Statement = Statement::new(
     "UPDATE stations SET version = v.column3, status = v.column4, \
-     online = v.column5, available = v.column6, occupied = v.column7, reserved = v.column8, \
-     unavailable = v.column9, faulted = v.column10, unknown = v.column11, search = v.column12, \
-     doc = v.column13 FROM (VALUES \
-     «text, int, int, text, int, int, int, int, int, int, int, text, text») AS v \
+     online = v.column5, epoch = v.column6, node = v.column7, available = v.column8, \
+     occupied = v.column9, reserved = v.column10, unavailable = v.column11, \
+     faulted = v.column12, unknown = v.column13, search = v.column14, doc = v.column15 \
+     FROM (VALUES \
+     «text, int, int, text, int, int, text, int, int, int, int, int, int, text, text») AS v \
      WHERE id = v.column1 AND version = v.column2 RETURNING id",
 );
 
@@ -32,9 +33,6 @@ pub(crate) const GET: &str = "SELECT doc FROM stations WHERE id = $1";
 pub(crate) const LIST: &str = "SELECT doc FROM stations WHERE id > $1 \
      AND ($2 = '' OR status = $2) AND ($3 = '' OR search LIKE $3 ESCAPE '!') \
      ORDER BY id LIMIT $4";
-
-pub(crate) const ONLINE: &str = "SELECT id FROM stations WHERE online = 1 AND id > $1 \
-     ORDER BY id LIMIT $2";
 
 pub(crate) const TOTALS: &str = "SELECT status, CAST(COUNT(*) AS BIGINT), \
      CAST(SUM(online) AS BIGINT), CAST(SUM(available) AS BIGINT), \
@@ -90,23 +88,6 @@ impl Store {
             .collect()
     }
 
-    /// Lists the ids of stations that are written down as online, after an id.
-    pub async fn online_stations(
-        &self,
-        after: Option<&StationId>,
-    ) -> Result<Vec<StationId>, StoreError> {
-        let after = after.map_or("", StationId::as_str);
-        let rows = self
-            .pool
-            .fetch(ONLINE, &[after.into(), i64::from(MAX_PAGE).into()])
-            .await?;
-        rows.iter()
-            .map(|row| {
-                StationId::new(&row.text(0)?).map_err(|e| StoreError::Corrupt(e.to_string()))
-            })
-            .collect()
-    }
-
     /// Counts stations and connectors by status.
     pub async fn station_totals(&self) -> Result<StationTotals, StoreError> {
         let mut totals = StationTotals::default();
@@ -148,7 +129,7 @@ pub(crate) fn update_row(station: &Station, expected: i64) -> Result<Vec<Value>,
     Ok(row)
 }
 
-fn columns(station: &Station) -> Result<[Value; 10], StoreError> {
+fn columns(station: &Station) -> Result<[Value; 12], StoreError> {
     let counts = station.counts();
     let address = station
         .location
@@ -159,6 +140,11 @@ fn columns(station: &Station) -> Result<[Value; 10], StoreError> {
     Ok([
         station.status.as_str().into(),
         i64::from(station.online).into(),
+        station.epoch.into(),
+        station
+            .held_by
+            .map_or_else(String::new, |node| node.to_string())
+            .into(),
         i64::from(counts.available).into(),
         i64::from(counts.occupied).into(),
         i64::from(counts.reserved).into(),

@@ -41,13 +41,16 @@ pub struct Committed {
     pub seq: i64,
 }
 
-/// Somebody who wants to know the size and duration of each transaction.
+/// Somebody who wants to know the size and duration of each transaction, and the events that this
+/// process committed with it.
 #[derive(Clone, Default)]
-pub struct CommitObserver(Option<Arc<dyn Fn(usize, Duration) + Send + Sync>>);
+pub struct CommitObserver(Option<Arc<Observe>>);
+
+type Observe = dyn Fn(usize, Duration, &[Event]) + Send + Sync;
 
 impl CommitObserver {
     /// Calls `observe` after each transaction.
-    pub fn new(observe: impl Fn(usize, Duration) + Send + Sync + 'static) -> Self {
+    pub fn new(observe: impl Fn(usize, Duration, &[Event]) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(observe)))
     }
 }
@@ -226,10 +229,7 @@ impl Work {
             let commits: Vec<&Prepared> = batch.iter().map(|w| w.commit.as_ref()).collect();
             match self.link.transaction(&commits).await {
                 Ok(Applied::All(places)) => {
-                    if let Some(observe) = &self.observer.0 {
-                        observe(batch.len(), started.elapsed());
-                    }
-                    return self.tell(batch, &places);
+                    return self.tell(batch, &places, started.elapsed());
                 }
                 Ok(Applied::Refused) => match self.link.find_refused(&commits).await {
                     Ok(refused) => batch = tell_refused(batch, &refused),
@@ -275,9 +275,12 @@ impl Work {
     }
 
     /// Tells the world, and everybody in a batch, that it is committed.
-    fn tell(&self, mut batch: Vec<Waiting>, places: &Places) {
+    fn tell(&self, mut batch: Vec<Waiting>, places: &Places, took: Duration) {
         let mut commits: Vec<&mut Prepared> = batch.iter_mut().map(|w| w.commit.as_mut()).collect();
         let events = number(&mut commits, places);
+        if let Some(observe) = &self.observer.0 {
+            observe(batch.len(), took, &events);
+        }
         if !events.is_empty() {
             // Nobody listening is no fault.
             let _ = self.committed.send(Arc::new(events));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::layout::{ConnectorSpec, EvseSpec};
 use super::{Decided, Hardware, Place, Report, Reporting, Station, StationError};
 use crate::event::{EventKind, NewEvent};
-use crate::id::{ConnectorNo, EvseNo};
+use crate::id::{ConnectorNo, EvseNo, NodeId};
 use crate::status::Status;
 use crate::units::WattHours;
 
@@ -19,13 +19,14 @@ pub enum Source {
 }
 
 impl Station {
-    /// A charger opened a connection: it speaks for the station from now on.
+    /// A charger opened a connection to a node: it speaks for the station from now on.
     ///
-    /// The new epoch outdates every earlier connection of the station at once.
-    pub fn connected(mut self, protocol: &str, now: Timestamp) -> Decided {
+    /// The new epoch outdates every earlier connection of the station at once, to whatever node.
+    pub fn connected(mut self, protocol: &str, node: NodeId, now: Timestamp) -> Decided {
         self.online = true;
         self.reporting = Reporting::Charger;
         self.epoch += 1;
+        self.held_by = Some(node);
         self.protocol = Some(protocol.to_owned());
         self.last_seen = Some(now);
         let kind = EventKind::StationConnected {
@@ -52,6 +53,7 @@ impl Station {
             };
         }
         self.online = false;
+        self.held_by = None;
         self.last_seen = self.last_seen.max(last_seen);
         let kind = EventKind::StationDisconnected {
             epoch,

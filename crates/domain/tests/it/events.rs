@@ -6,7 +6,7 @@ use domain::command::{Command, CommandRecord, Ending, Outcome};
 use domain::event::{Event, EventKind, NewEvent};
 use domain::session::{Limits, Session, Stop, StopReason};
 use domain::station::Location;
-use domain::{CommandId, IdTagStatus, Role, SessionId, StationId, TokenId, WattHours};
+use domain::{CommandId, IdTagStatus, NodeId, Role, SessionId, StationId, TokenId, WattHours};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use uuid::Uuid;
@@ -62,7 +62,8 @@ fn of_a_session() -> [NewEvent; 4] {
 
 fn of_a_command() -> [NewEvent; 2] {
     let (id, station) = (CommandId(Uuid::nil()), StationId::new("CP-1").unwrap());
-    let (record, created) = CommandRecord::new(id, station, Command::ClearCache {}, at(0));
+    let node = NodeId(Uuid::nil());
+    let (record, created) = CommandRecord::new(id, station, Command::ClearCache {}, node, at(0));
     let ending = Ending {
         outcome: Outcome::TimedOut,
         detail: None,

@@ -8,14 +8,18 @@ use domain::station::{
 };
 use domain::status::{Level, Reason};
 use domain::{
-    Availability, Cause, Connector, ConnectorNo, ConnectorStatus, Decided, Evse, EvseNo, Station,
-    StationId, Status,
+    Availability, Cause, Connector, ConnectorNo, ConnectorStatus, Decided, Evse, EvseNo, Hold,
+    NodeId, Station, StationId, Status,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::{collection::vec, option::of, sample::select};
+use uuid::Uuid;
 
 use crate::{at, config};
+
+/// Where every charger of these tests is connected.
+const NODE: NodeId = NodeId(Uuid::nil());
 
 /// What can happen to a station.
 #[derive(Clone, Debug)]
@@ -121,7 +125,7 @@ fn apply(station: Station, step: &Step, now: Timestamp) -> Result<Decided, Stati
             station.report(place, &report, source, now)
         }
         Step::Decide(place, availability) => station.set_availability(place, availability, now),
-        Step::Connect => Ok(station.connected("ocpp1.6", now)),
+        Step::Connect => Ok(station.connected("ocpp1.6", NODE, now)),
         Step::Disconnect(age) => Ok(station.disconnected(epoch - age, "closed", Some(now), now)),
         Step::Boot => Ok(station.boot(Hardware::default(), now)),
         Step::Secure => Ok(station.set_security_profile(1, now)),
@@ -348,6 +352,12 @@ proptest! {
                 _ => {}
             }
             prop_assert_eq!((after.epoch, after.online), (epoch, live));
+            prop_assert_eq!(after.held_by, live.then_some(NODE));
+            // The latest connection speaks for the station while it lives, and no other ever.
+            for of in [epoch - 1, epoch, epoch + 1] {
+                let hold = Hold { station_id: after.id.clone(), epoch: of };
+                prop_assert_eq!(after.check(&hold).is_ok(), live && of == epoch);
+            }
             prop_assert_eq!(after.status.as_str() == "offline", epoch > 0 && !live);
         }
     }

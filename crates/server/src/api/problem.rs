@@ -106,6 +106,14 @@ impl From<AppError> for Problem {
                 StatusCode::CONFLICT,
                 "the station's charger is not connected; send the command when it is",
             ),
+            // Said of chargers' connections, which are answered by being closed.
+            AppError::Superseded => Self::new(StatusCode::CONFLICT, error.to_string()),
+            AppError::Unreachable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the charger is connected to another node, which cannot be reached now; try again \
+                 soon, or at that node",
+            )
+            .retry_after(RETRY_AFTER),
             AppError::PreconditionFailed => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "the resource changed since it was read; read it again and repeat the change",

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use domain::session::{Limits, MeterRecord, Reading, Start, Stop};
 use domain::token::{IdTagStatus, IdTagUid};
-use domain::{ConnectorNo, EvseNo, NewEvent, Session, SessionId, Station, StationId, WattHours};
+use domain::{
+    ConnectorNo, EvseNo, Hold, NewEvent, Session, SessionId, Station, StationId, WattHours,
+};
 use jiff::Timestamp;
 use moka::sync;
 use store::{Commit, SessionWrite, StationWrite, StoreError};
@@ -97,13 +99,14 @@ impl App {
     /// A charger begins a session. The same start told again is the same session.
     pub async fn start_charging(
         &self,
-        station_id: &StationId,
+        hold: &Hold,
         place: Option<(EvseNo, ConnectorNo)>,
         id_tag: Option<String>,
         at: Option<Timestamp>,
         meter: Option<WattHours>,
         start_key: Option<String>,
     ) -> Result<Started, AppError> {
+        let station_id = &hold.station_id;
         let authorization = self.authorize(id_tag.as_deref()).await?;
         let _turn = self.turns.take(station_id).await;
         for _ in 0..MAX_ROUNDS {
@@ -128,7 +131,10 @@ impl App {
             };
             let id = SessionId(self.new_id());
             let known = self.has_connector(station_id, place).await?;
-            let mut commit = Commit::default();
+            let mut commit = Commit {
+                hold: Some(hold.clone()),
+                ..Commit::default()
+            };
             let (mut session, event) = if authorization.status == IdTagStatus::Accepted {
                 if let Some((evse, _)) = place {
                     self.interrupt_others(station_id, evse, &mut commit, now)
@@ -150,7 +156,7 @@ impl App {
                         authorization,
                     });
                 }
-                Err(StoreError::Conflict) => {}
+                Err(StoreError::Conflict) => self.check_hold(hold).await?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -161,12 +167,13 @@ impl App {
     /// twice, the first stands.
     pub async fn stop_charging(
         &self,
-        station_id: &StationId,
+        hold: &Hold,
         transaction_id: &str,
         id_tag: Option<String>,
         stop: Stop,
         report: MeterReport,
     ) -> Result<(), AppError> {
+        let station_id = &hold.station_id;
         let _turn = self.turns.take(station_id).await;
         for _ in 0..MAX_ROUNDS {
             let now = self.clock.now();
@@ -174,7 +181,7 @@ impl App {
                 .store
                 .session_by_transaction(station_id, transaction_id)
                 .await?;
-            let commit = match known {
+            let mut commit = match known {
                 Some(session) if session.start_key.as_deref().is_none_or(is_start) => {
                     if session.ended_at.is_some() {
                         return Ok(());
@@ -211,6 +218,7 @@ impl App {
                     }
                 }
             };
+            commit.hold = Some(hold.clone());
             let station = match &commit.station {
                 Some(StationWrite::Update { station, .. }) => Some(Arc::new(station.clone())),
                 _ => None,
@@ -222,7 +230,10 @@ impl App {
                     }
                     return Ok(());
                 }
-                Err(StoreError::Conflict) => self.cache.forget(station_id),
+                Err(StoreError::Conflict) => {
+                    self.cache.forget(station_id);
+                    self.check_hold(hold).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -230,11 +241,8 @@ impl App {
     }
 
     /// A charger sends meter values.
-    pub async fn meter_values(
-        &self,
-        station_id: &StationId,
-        report: MeterReport,
-    ) -> Result<(), AppError> {
+    pub async fn meter_values(&self, hold: &Hold, report: MeterReport) -> Result<(), AppError> {
+        let station_id = &hold.station_id;
         let _turn = self.turns.take(station_id).await;
         for _ in 0..MAX_ROUNDS {
             let session = match &report.transaction_id {
@@ -243,6 +251,7 @@ impl App {
             };
             let mut read = None;
             let mut commit = Commit {
+                hold: Some(hold.clone()),
                 meter_records: records(station_id, session.as_ref().map(|s| s.id), &report),
                 ..Commit::default()
             };
@@ -270,7 +279,7 @@ impl App {
             }
             match committed {
                 Ok(_) => return Ok(()),
-                Err(StoreError::Conflict) => {}
+                Err(StoreError::Conflict) => self.check_hold(hold).await?,
                 Err(error) => return Err(error.into()),
             }
         }

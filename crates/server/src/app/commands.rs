@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use domain::command::Ending;
 use domain::{
-    Command, CommandId, CommandRecord, EventKind, Outcome, SessionId, SessionState, StationId,
+    Command, CommandId, CommandRecord, EventKind, NodeId, Outcome, SessionId, SessionState,
+    StationId,
 };
 use store::{Commit, StoreError};
 
 use super::{App, AppError, Once, gone};
 use crate::bus::Follower;
-use crate::gateway::fleet::Order;
-
-/// How much longer than its timeout a command may stay open before it counts as lost: its node
-/// must have died.
-const OPEN_SLACK: Duration = Duration::from_secs(30);
+use crate::gateway::fleet::{Order, Refused};
 
 /// A command that was taken on, and a way to hear of its end.
 #[derive(Debug)]
@@ -46,12 +43,10 @@ impl App {
             let record = self.store.command(id).await?.ok_or_else(gone)?;
             return Ok(Ordered { record, follower });
         }
-        if self.station(station_id).await?.is_none() {
-            return Err(AppError::NotFound("Station"));
-        }
-        let link = self.fleet.link(station_id).ok_or(AppError::Offline)?;
+        let carrier = self.carrier(station_id).await?;
         let id = CommandId(self.new_id());
-        let (record, event) = CommandRecord::new(id, station_id.clone(), command, self.clock.now());
+        let (record, event) =
+            CommandRecord::new(id, station_id.clone(), command, carrier, self.clock.now());
         let commit = Commit {
             new_command: Some(record.clone()),
             idempotency: self.remember(once.as_ref(), id.to_string()),
@@ -59,16 +54,79 @@ impl App {
             ..Commit::default()
         };
         self.store.commit(commit).await?;
-        if let Err(refused) = link.order(Order::Command(Box::new(record.clone()))) {
-            self.end_command(
-                record.clone(),
-                refused.outcome(),
-                Some(refused.to_string()),
-                None,
-            )
-            .await?;
+        if carrier == self.cluster.node {
+            self.hand_over(record.clone()).await?;
+        } else {
+            self.send_away(carrier, record.clone()).await?;
         }
         Ok(Ordered { record, follower })
+    }
+
+    /// The node at which the charger is connected.
+    async fn carrier(&self, station_id: &StationId) -> Result<NodeId, AppError> {
+        let me = self.cluster.node;
+        let station = self.station(station_id).await?;
+        let station = station.ok_or(AppError::NotFound("Station"))?;
+        if self.fleet.link(station_id).is_some() {
+            return Ok(me);
+        }
+        let holder = match self.cluster.directory() {
+            // What Redis does not know, or not yet again, the station itself tells.
+            Some(directory) => directory.holder(station_id).await.ok().flatten(),
+            None => None,
+        };
+        match holder.or(station.held_by) {
+            Some(other) if other != me && self.cluster.courier().is_some() => Ok(other),
+            Some(other) if other != me => Err(AppError::Unreachable),
+            _ => Err(AppError::Offline),
+        }
+    }
+
+    /// Puts a command into the queue of the charger's connection to this node.
+    async fn hand_over(&self, record: CommandRecord) -> Result<(), AppError> {
+        let handed = match self.fleet.link(&record.station_id) {
+            Some(link) => link.order(Order::Command(Box::new(record.clone()))),
+            None => Err(Refused::Ended),
+        };
+        match handed {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                let detail = Some(refused.to_string());
+                self.end_command(record, refused.outcome(), detail, None)
+                    .await
+            }
+        }
+    }
+
+    /// Sends a command to the node that holds the charger. That one ends it.
+    async fn send_away(&self, carrier: NodeId, record: CommandRecord) -> Result<(), AppError> {
+        let sent = match self.cluster.courier() {
+            Some(courier) => courier.send(carrier, &record).await,
+            None => return Err(AppError::Unreachable),
+        };
+        let Err(error) = sent else { return Ok(()) };
+        tracing::warn!(command.id = %record.id, %error, "command not carried to its node");
+        let detail = "the node that holds the charger could not be reached: whether it was done is \
+                      not known";
+        self.end_command(record, Outcome::Lost, Some(detail.to_owned()), None)
+            .await
+    }
+
+    /// Carries out a command that another node took on.
+    pub(crate) async fn carry(&self, record: CommandRecord) {
+        let id = record.id;
+        let carried = async {
+            // It may have been on its way for long: what has ended is not begun any more.
+            let open = self.store.command(id).await?;
+            match open.filter(|record| record.ending.is_none()) {
+                Some(record) => self.hand_over(record).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = carried.await {
+            // Left open, it is swept as lost later.
+            tracing::error!(command.id = %id, %error, "command of another node not carried out");
+        }
     }
 
     /// Waits for a command's end, at most so long, and gives the command as it then stands.
@@ -166,27 +224,24 @@ impl App {
         }
     }
 
-    /// Ends commands that nobody will end any more, and tells how many: all that are open when the
-    /// program starts, later those that are open far longer than a command can take.
-    pub async fn sweep_commands(&self, all: bool) -> Result<usize, AppError> {
-        let limit = self.settings.command_timeout + OPEN_SLACK;
-        let limit = jiff::SignedDuration::try_from(limit).unwrap_or(jiff::SignedDuration::MAX);
-        let mut swept = 0;
+    /// Ends commands that nobody will end any more, and tells how many: those of which `is_over`
+    /// says that whoever carried them is gone.
+    pub async fn sweep_commands(
+        &self,
+        mut is_over: impl FnMut(&CommandRecord) -> bool,
+    ) -> Result<usize, AppError> {
+        let (mut after, mut swept) = (None, 0);
         loop {
-            let now = self.clock.now();
-            let open = self.store.open_commands().await?;
-            let over: Vec<_> = open
-                .into_iter()
-                .filter(|record| all || now.duration_since(record.created_at) > limit)
-                .collect();
-            if over.is_empty() {
+            let page = self.store.open_commands(after).await?;
+            let Some(last) = page.last() else {
                 return Ok(swept);
-            }
-            swept += over.len();
-            for record in over {
-                let detail = "the server that carried it ended before the answer";
+            };
+            after = Some(last.id);
+            for record in page.into_iter().filter(&mut is_over) {
+                let detail = "the node that carried it ended before the answer";
                 self.end_command(record, Outcome::Lost, Some(detail.to_owned()), None)
                     .await?;
+                swept += 1;
             }
         }
     }

@@ -61,6 +61,12 @@ pub enum AppError {
     /// The station's charger has no live connection.
     #[error("the station's charger is not connected")]
     Offline,
+    /// The connection no longer speaks for its station: a newer one does, or none.
+    #[error("the connection no longer speaks for its station")]
+    Superseded,
+    /// The charger is connected to another node, which cannot be reached now.
+    #[error("the node that holds the charger cannot be reached")]
+    Unreachable,
     /// Too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Busy,
@@ -93,6 +99,7 @@ impl From<StationError> for AppError {
             StationError::NumberTaken | StationError::Full | StationError::ChargerOwnsState => {
                 Self::Conflict(error.to_string())
             }
+            StationError::Superseded => Self::Superseded,
         }
     }
 }

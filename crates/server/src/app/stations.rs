@@ -6,7 +6,7 @@ use domain::station::{
     ConnectorSpec, EvseSpec, Hardware, Location, Place, Report, Source, StationSpec,
 };
 use domain::{
-    Availability, Command, ConnectorNo, Decided, EventKind, EvseNo, Station, StationId, Watts,
+    Availability, Command, ConnectorNo, Decided, EventKind, EvseNo, Hold, Station, StationId, Watts,
 };
 use jiff::Timestamp;
 use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
@@ -47,8 +47,8 @@ pub struct ConnectorPatch {
 /// A connection that was taken down.
 #[derive(Clone, Debug)]
 pub struct Connected {
-    /// Its epoch.
-    pub epoch: i64,
+    /// Its claim to speak for the station.
+    pub hold: Hold,
     /// Whether the charger's boot was accepted at some time before.
     pub booted: bool,
 }
@@ -381,11 +381,16 @@ impl App {
         id: &StationId,
         protocol: &str,
     ) -> Result<Connected, AppError> {
+        let node = self.cluster.node;
         let station = self
-            .change(id, None, |s, now| Ok(s.connected(protocol, now)))
+            .change(id, None, |s, now| Ok(s.connected(protocol, node, now)))
             .await?;
-        Ok(Connected {
+        let hold = Hold {
+            station_id: id.clone(),
             epoch: station.epoch,
+        };
+        Ok(Connected {
+            hold,
             booted: station.booted,
         })
     }
@@ -394,14 +399,13 @@ impl App {
     /// station is gone too.
     pub async fn charger_disconnected(
         &self,
-        id: &StationId,
-        epoch: i64,
+        hold: &Hold,
         reason: &str,
         last_seen: Option<Timestamp>,
     ) -> Result<(), AppError> {
         let decide =
-            |station: Station, now| Ok(station.disconnected(epoch, reason, last_seen, now));
-        match self.change(id, None, decide).await {
+            |station: Station, now| Ok(station.disconnected(hold.epoch, reason, last_seen, now));
+        match self.change(&hold.station_id, None, decide).await {
             Ok(_) | Err(AppError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -410,14 +414,14 @@ impl App {
     /// A charger booted.
     pub async fn charger_booted(
         &self,
-        id: &StationId,
+        hold: &Hold,
         hardware: Hardware,
     ) -> Result<Arc<Station>, AppError> {
         let decide = |station: Station, now| Ok(station.boot(hardware.clone(), now));
-        let station = self.change(id, None, decide).await?;
+        let station = self.change_held(hold, decide).await?;
         // A charger may have forgotten, or was never told while it was away.
         for place in station.taken_out() {
-            self.tell_availability(id, place, Availability::Inoperative)
+            self.tell_availability(&station.id, place, Availability::Inoperative)
                 .await;
         }
         Ok(station)
@@ -426,37 +430,41 @@ impl App {
     /// A charger reported a status.
     pub async fn charger_reported(
         &self,
-        id: &StationId,
+        hold: &Hold,
         place: Place,
         report: Report,
     ) -> Result<Arc<Station>, AppError> {
-        self.change(id, None, |station, now| {
+        self.change_held(hold, |station, now| {
             Ok(station.report(place, &report, Source::Charger, now)?)
         })
         .await
     }
 
     /// A charger told something that changes nothing and belongs in its station's history.
-    pub async fn charger_told(&self, id: &StationId, kind: EventKind) -> Result<(), AppError> {
-        let station = self.load(id).await?;
+    pub async fn charger_told(&self, hold: &Hold, kind: EventKind) -> Result<(), AppError> {
+        let station = self.load(&hold.station_id).await?;
         let event = station.event(Place::Station, kind, self.clock.now());
-        self.store.commit(Commit::of_events(vec![event])).await?;
-        Ok(())
+        let mut commit = Commit::of_events(vec![event]);
+        commit.hold = Some(hold.clone());
+        match self.store.commit(commit).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Conflict) => Err(AppError::Superseded),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Takes stations offline whose connections ended with an earlier run of the program, and tells
-    /// how many there were.
+    /// Takes stations offline whose chargers were connected to nodes that are gone, and tells how
+    /// many there were.
     pub async fn sweep_connections(&self) -> Result<usize, AppError> {
         let (mut after, mut swept) = (None, 0);
         loop {
-            let page = self.store.online_stations(after.as_ref()).await?;
-            let Some(last) = page.last().cloned() else {
+            let page = self.store.orphaned_stations(after.as_ref()).await?;
+            let Some((last, _)) = page.last().cloned() else {
                 return Ok(swept);
             };
-            let sweeps = page.iter().map(|id| async move {
-                let station = self.load(id).await?;
-                self.charger_disconnected(id, station.epoch, "server restarted", None)
-                    .await
+            let sweeps = page.into_iter().map(|(station_id, epoch)| async move {
+                let hold = Hold { station_id, epoch };
+                self.charger_disconnected(&hold, "node lost", None).await
             });
             for result in futures_util::future::join_all(sweeps).await {
                 result?;
@@ -464,6 +472,26 @@ impl App {
             }
             after = Some(last);
         }
+    }
+
+    /// Refuses a connection that no longer speaks for its station, as the database has it.
+    pub(super) async fn check_hold(&self, hold: &Hold) -> Result<(), AppError> {
+        let station = self.store.station(&hold.station_id).await?;
+        let station = station.ok_or(AppError::NotFound("Station"))?;
+        Ok(station.check(hold)?)
+    }
+
+    /// Changes a station in the name of a connection, as long as that speaks for it.
+    async fn change_held(
+        &self,
+        hold: &Hold,
+        decide: impl Fn(Station, Timestamp) -> Result<Decided, AppError>,
+    ) -> Result<Arc<Station>, AppError> {
+        self.change(&hold.station_id, None, |station, now| {
+            station.check(hold)?;
+            decide(station, now)
+        })
+        .await
     }
 
     /// Changes a station: loads, decides, saves, and begins anew when the ground shifted.

@@ -21,7 +21,8 @@ use crate::state::new_id;
 const PREFIX: &str = "enchufe_";
 
 /// How long a token is taken to be good without asking the database. A revocation on this node is
-/// felt at once; one by another node or by `enchufe token` within this time.
+/// felt at once, one by another node or by `enchufe token` when its event arrives, and within this
+/// time at the latest.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a token that nobody presents is remembered as one that was good.
 const TRUSTED: Duration = Duration::from_hours(24);
@@ -35,7 +36,7 @@ pub struct KnownTokens {
     fresh: sync::Cache<String, Token>,
     /// Good when the database was last asked.
     trusted: sync::Cache<String, ()>,
-    /// Revocations on this node.
+    /// Revocations that this node knows of.
     revocations: AtomicU64,
 }
 
@@ -50,6 +51,14 @@ impl Default for KnownTokens {
                 .build(),
             revocations: AtomicU64::default(),
         }
+    }
+}
+
+impl KnownTokens {
+    /// A token was revoked: every one is asked for again.
+    pub fn revoked(&self) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.fresh.invalidate_all();
     }
 }
 
@@ -151,8 +160,7 @@ impl App {
         };
         match self.store.commit(commit).await {
             Ok(_) => {
-                self.known_tokens.revocations.fetch_add(1, Ordering::SeqCst);
-                self.known_tokens.fresh.invalidate_all();
+                self.known_tokens.revoked();
                 Ok(())
             }
             Err(StoreError::Conflict) => Err(AppError::NotFound("Token")),

@@ -66,6 +66,14 @@ impl Local {
         self.entries.pin().remove(id);
     }
 
+    /// Forgets a copy, but none that is just changing.
+    pub(super) fn forget_present(&self, id: &StationId) {
+        self.entries
+            .pin()
+            .remove_if(id, |_, entry| !matches!(entry, Entry::Changing(_)))
+            .ok();
+    }
+
     /// Forgets everything but what is just changing when there is too much: so rare that to know
     /// what is least wanted would cost more than to read it again.
     fn make_room(&self) {

@@ -7,25 +7,20 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use domain::{Station, StationId};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionManager;
 use redis::{AsyncCommands as _, RedisError, Script};
 
-/// How long Redis may take. Beyond this the database is quicker.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a connection to Redis may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often a Redis that went away is asked whether it is back.
-const RECOVERY_PAUSE: Duration = Duration::from_millis(500);
+use crate::cluster::redis::{RECOVERY_PAUSE, Redis};
+
 /// How long a copy is kept, in seconds: bounds both Redis' memory and, should a node be cut off
 /// from Redis but not from its chargers, how long the others can read what it could not replace.
 const TTL_SECONDS: u64 = 60;
 /// Copies known to be old that are remembered one by one; beyond this all copies are removed.
 const MAX_SUSPECTS: usize = 10_000;
-/// What every key begins with.
-const PREFIX: &str = "enchufe:station:";
+/// What every key begins with, after the network's own prefix.
+const PREFIX: &str = "station:";
 /// Keys removed in one round trip.
 const REMOVE_BATCH: usize = 500;
 
@@ -42,7 +37,7 @@ return 1";
 pub struct RedisCache(Arc<Inner>);
 
 struct Inner {
-    connection: ConnectionManager,
+    redis: Redis,
     put: Script,
     /// Reads and writes are off: Redis failed, and copies there may be old.
     away: AtomicBool,
@@ -71,23 +66,17 @@ impl std::fmt::Debug for RedisCache {
 }
 
 impl RedisCache {
-    /// Connects as soon as Redis is there, which need not be now.
-    pub fn open(url: &str) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_max_delay(RECOVERY_PAUSE)
-            .set_number_of_retries(0);
-        let client = redis::Client::open(url)?;
+    /// A cache in this Redis, once it answers.
+    pub fn new(redis: Redis) -> Self {
         let cache = Self(Arc::new(Inner {
-            connection: ConnectionManager::new_lazy_with_config(client, config)?,
+            redis,
             put: Script::new(PUT_IF_NEWER),
             // Off until a first answer: what is there may be from before a change made without it.
             away: AtomicBool::new(true),
             suspects: Mutex::new(HashSet::new()),
         }));
         tokio::spawn(cache.clone().recover(true));
-        Ok(cache)
+        cache
     }
 
     /// The copy: `None` is not known, `Some(None)` is known to be gone.
@@ -95,7 +84,7 @@ impl RedisCache {
         if self.is_away() {
             return Err(Away);
         }
-        let entry: Result<Option<String>, RedisError> = self.connection().get(key(id)).await;
+        let entry: Result<Option<String>, RedisError> = self.connection().get(self.key(id)).await;
         match entry {
             // A copy written by another version of the program counts as none.
             Ok(entry) => Ok(entry.as_deref().and_then(|entry| {
@@ -134,7 +123,7 @@ impl RedisCache {
 
     async fn write(&self, id: &StationId, version: i64, doc: &str, why: Put) {
         let done = !self.is_away() && {
-            let mut call = self.0.put.key(key(id));
+            let mut call = self.0.put.key(self.key(id));
             call.arg(version).arg(doc).arg(TTL_SECONDS);
             match call.invoke_async::<i64>(&mut self.connection()).await {
                 Ok(_) => true,
@@ -197,7 +186,7 @@ impl RedisCache {
         redis::cmd("PING")
             .query_async::<String>(&mut self.connection())
             .await?;
-        let keys: Vec<String> = ids.iter().map(key).collect();
+        let keys: Vec<String> = ids.iter().map(|id| self.key(id)).collect();
         for keys in keys.chunks(REMOVE_BATCH) {
             let () = self.connection().unlink(keys).await?;
         }
@@ -205,12 +194,13 @@ impl RedisCache {
     }
 
     async fn remove_all(&self) -> Result<(), RedisError> {
+        let pattern = self.0.redis.name(format_args!("{PREFIX}*"));
         let mut cursor = 0_u64;
         loop {
             let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
                 .arg(cursor)
                 .arg("MATCH")
-                .arg(format!("{PREFIX}*"))
+                .arg(&pattern)
                 .arg("COUNT")
                 .arg(REMOVE_BATCH)
                 .query_async(&mut self.connection())
@@ -230,7 +220,11 @@ impl RedisCache {
     }
 
     fn connection(&self) -> ConnectionManager {
-        self.0.connection.clone()
+        self.0.redis.connection()
+    }
+
+    fn key(&self, id: &StationId) -> String {
+        self.0.redis.name(format_args!("{PREFIX}{id}"))
     }
 
     fn lock_suspects(&self) -> std::sync::MutexGuard<'_, HashSet<StationId>> {
@@ -239,8 +233,4 @@ impl RedisCache {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn key(id: &StationId) -> String {
-    format!("{PREFIX}{id}")
 }

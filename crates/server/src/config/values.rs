@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use url::Url;
 
+/// Longest name of a node: a machine's name (RFC 1035) and a port.
+const MAX_NODE_NAME: usize = 261;
+
 /// An address with a port.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
@@ -24,6 +27,17 @@ pub fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
+}
+
+/// The name of a node: it stands in the log and in the database.
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    let printable = text.chars().all(|c| c.is_ascii_graphic());
+    if printable && (1..=MAX_NODE_NAME).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{text}` is not a node's name; give 1 to {MAX_NODE_NAME} visible ASCII characters"
+    ))
 }
 
 /// A switch, as people write them.

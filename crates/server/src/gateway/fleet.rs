@@ -3,16 +3,23 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use domain::{CommandRecord, Outcome, StationId};
+use domain::{CommandRecord, Hold, Outcome, StationId};
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use crate::metrics::DisconnectReason;
 
 /// Commands that may wait at one connection, besides those its protocol peer holds. A charger does
 /// one at a time; a queue longer than this is somebody's loop.
 const MAX_ORDERS: usize = 16;
+
+/// Connections closed at a time when all are to close, and the longest pause between two lots: a
+/// thousand a second, which other nodes can take.
+const CLOSED_AT_A_TIME: usize = 50;
+const CLOSING_PAUSE: Duration = Duration::from_millis(50);
 
 /// The chargers connected to this node.
 #[derive(Debug, Default)]
@@ -109,6 +116,23 @@ impl Fleet {
         self.links.pin().get(id)?.last_seen()
     }
 
+    /// Closes a station's connection if it is older than this epoch.
+    pub fn outdated(&self, id: &StationId, epoch: i64, reason: DisconnectReason) {
+        if let Some(link) = self.link(id).filter(|link| link.epoch < epoch) {
+            link.close(reason);
+        }
+    }
+
+    /// The claims of all connections.
+    pub fn holds(&self) -> Vec<Hold> {
+        let links = self.links.pin();
+        let hold = |(id, link): (&StationId, &Arc<Link>)| Hold {
+            station_id: id.clone(),
+            epoch: link.epoch,
+        };
+        links.iter().map(hold).collect()
+    }
+
     /// Closes a station's connection: it may no longer be here.
     pub fn revoke(&self, id: &StationId) {
         if let Some(link) = self.link(id) {
@@ -116,10 +140,19 @@ impl Fleet {
         }
     }
 
-    /// Closes every connection.
-    pub fn close_all(&self) {
-        for link in self.links.pin().values() {
-            link.close(DisconnectReason::Shutdown);
+    /// Closes every connection, spread over this time, so that those who come back elsewhere do not
+    /// all come at once. Few are closed without delay.
+    pub async fn close_all(&self, reason: DisconnectReason, time: Duration) {
+        let links: Vec<_> = self.links.pin().values().cloned().collect();
+        let steps = links.len().div_ceil(CLOSED_AT_A_TIME);
+        let pause = time / u32::try_from(steps.max(1)).unwrap_or(u32::MAX);
+        for (step, some) in links.chunks(CLOSED_AT_A_TIME).enumerate() {
+            if step > 0 {
+                sleep(pause.min(CLOSING_PAUSE)).await;
+            }
+            for link in some {
+                link.close(reason);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use ocpp::frame::MAX_FRAME_BYTES;
 use yawc::close::CloseCode;
 use yawc::{CompressionLevel, DeflatePool, Frame, IncomingUpgrade, Options};
 
+use super::pace::ComeBack;
 use super::{Dialect, SUPPORTED, socket};
 use crate::api::problem::Problem;
 use crate::app::{App, AppError};
@@ -120,6 +121,7 @@ async fn admit(
     let station = app.station(&id).await?.ok_or_else(unknown)?;
     let Some(hash) = app.store.credentials(&id).await.map_err(AppError::from)? else {
         if app.settings.allow_unauthenticated_chargers {
+            paced(app, &id).await?;
             return Ok(station);
         }
         return Err(unauthorized(
@@ -133,6 +135,7 @@ async fn admit(
     };
     let address = address.unwrap_or(IpAddr::from([0, 0, 0, 0]));
     app.failures.check(address, Some(&id))?;
+    paced(app, &id).await?;
     let same = user == id.as_str().as_bytes();
     if same && app.passwords.verify(&id, &password, &hash).await {
         return Ok(station);
@@ -144,6 +147,17 @@ async fn admit(
     } else {
         "the user name must be the station's identity"
     }))
+}
+
+/// Waits for this charger's turn to be let in.
+async fn paced(app: &App, id: &StationId) -> Result<(), Problem> {
+    app.admissions
+        .wait(id)
+        .await
+        .map_err(|ComeBack { seconds }| {
+            let detail = "many chargers connect just now; connect again when Retry-After says";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(seconds)
+        })
 }
 
 fn unauthorized(detail: &'static str) -> Problem {

@@ -7,6 +7,7 @@
 
 pub mod fleet;
 pub mod handshake;
+pub mod pace;
 pub mod passwords;
 mod socket;
 mod v16;
@@ -14,7 +15,7 @@ mod v16;
 use std::future::Future;
 use std::time::Duration;
 
-use domain::{Command, Outcome, StationId};
+use domain::{Command, Hold, Outcome};
 use ocpp::{CallError, Version};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -139,8 +140,7 @@ impl Dialect {
 
 /// What a connection's messages are read against.
 struct Connection {
-    station_id: StationId,
-    epoch: i64,
+    hold: Hold,
     version: Version,
     /// Whether the charger's boot was ever accepted, on this connection or one before.
     booted: bool,

@@ -74,15 +74,19 @@ pub(super) async fn run(
             return;
         }
     };
-    let epoch = connected.epoch;
+    let hold = connected.hold;
+    let epoch = hold.epoch;
     app.metrics.ocpp_connects.inc();
     tracing::info!(station.id = %station_id, epoch, protocol, "charger connected");
     let link = app.fleet.join(&station_id, epoch, app.clock.now());
+    if let Some(directory) = app.cluster.directory() {
+        // What Redis does not hear now it is told when the claims are renewed.
+        let _ = directory.claim(&hold).await;
+    }
     let mut task = Task {
         app: &app,
         connection: Connection {
-            station_id: station_id.clone(),
-            epoch,
+            hold: hold.clone(),
             version,
             booted: connected.booted,
         },
@@ -105,10 +109,13 @@ pub(super) async fn run(
     Box::pin(end_commands(&app, &link, peer)).await;
     app.metrics.ocpp_disconnected(reason);
     tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
-    let disconnected =
-        patiently(|| app.charger_disconnected(&station_id, epoch, reason.as_str(), last_seen));
+    let disconnected = patiently(|| app.charger_disconnected(&hold, reason.as_str(), last_seen));
     if let Err(error) = Box::pin(disconnected).await {
         tracing::error!(station.id = %station_id, %error, "disconnection not written down");
+    }
+    if let Some(directory) = app.cluster.directory() {
+        // Should Redis not hear it, the entry expires.
+        let _ = directory.release(&hold).await;
     }
 }
 
@@ -204,11 +211,11 @@ impl Task<'_> {
                 self.answered(*token, result).await
             }
             Received::Reply { frame, reason } => {
-                tracing::debug!(station.id = %self.connection.station_id, %reason, "odd frame answered");
+                tracing::debug!(station.id = %self.connection.hold.station_id, %reason, "odd frame answered");
                 self.send(Frame::text(frame)).await
             }
             Received::Ignored(reason) => {
-                tracing::debug!(station.id = %self.connection.station_id, %reason, "frame ignored");
+                tracing::debug!(station.id = %self.connection.hold.station_id, %reason, "frame ignored");
                 Ok(())
             }
         }
@@ -230,7 +237,7 @@ impl Task<'_> {
             ),
             Ok(Reply::Refusal(error)) => {
                 tracing::info!(
-                    station.id = %self.connection.station_id, action, code = %error.code,
+                    station.id = %self.connection.hold.station_id, action, code = %error.code,
                     detail = %error.description, "call refused"
                 );
                 (self.peer.refuse(call.ticket, &error), MessageOutcome::Error)
@@ -322,7 +329,7 @@ impl Task<'_> {
     }
 
     fn broken(&self, error: &WebSocketError) -> DisconnectReason {
-        tracing::debug!(station.id = %self.connection.station_id, %error, "socket error");
+        tracing::debug!(station.id = %self.connection.hold.station_id, %error, "socket error");
         match error {
             WebSocketError::ConnectionClosed => DisconnectReason::Closed,
             WebSocketError::IoError(_) => DisconnectReason::NetworkError,
@@ -333,9 +340,11 @@ impl Task<'_> {
     /// A message can be neither carried out nor refused: without an answer the charger keeps it
     /// and sends it again on its next connection.
     fn give_up(&self, action: &'static str, error: &AppError) -> DisconnectReason {
-        let station_id = &self.connection.station_id;
-        if let AppError::NotFound(_) = error {
-            return DisconnectReason::Revoked;
+        let station_id = &self.connection.hold.station_id;
+        match error {
+            AppError::NotFound(_) => return DisconnectReason::Revoked,
+            AppError::Superseded => return DisconnectReason::Replaced,
+            _ => {}
         }
         tracing::error!(station.id = %station_id, action, %error, "message left unanswered");
         DisconnectReason::NetworkError
@@ -350,6 +359,7 @@ impl Task<'_> {
             DisconnectReason::ProtocolError => (CloseCode::Protocol, "protocol error"),
             DisconnectReason::NetworkError => (CloseCode::Again, "try again later"),
             DisconnectReason::Revoked => (CloseCode::Policy, "no longer known here"),
+            DisconnectReason::Disowned => (CloseCode::Restart, "connect again"),
             DisconnectReason::Shutdown => (CloseCode::Restart, "server restarting"),
         };
         let farewell = async {

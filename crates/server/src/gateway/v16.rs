@@ -8,8 +8,8 @@ use domain::session::{Reading, Stop, StopReason};
 use domain::station::{Hardware, Place, Report};
 use domain::token::IdTagStatus;
 use domain::{
-    Availability, Command, ConnectorNo, ConnectorStatus, EventKind, EvseNo, Outcome, WattHours,
-    Watts,
+    Availability, Command, ConnectorNo, ConnectorStatus, EventKind, EvseNo, Hold, Outcome,
+    WattHours, Watts,
 };
 use jiff::Timestamp;
 use ocpp::v16::{
@@ -17,6 +17,7 @@ use ocpp::v16::{
 };
 use ocpp::{CallError, ErrorCode};
 
+use super::pace::ComeBack;
 use super::{Connection, GiveUp, Meaning, Reply, patiently};
 use crate::app::{App, AppError, Authorization, MeterReport};
 
@@ -46,7 +47,7 @@ pub(super) async fn answer(
     for deviation in &parsed.deviations {
         app.metrics.ocpp_deviation("1.6", call.action());
         tracing::debug!(
-            station.id = %connection.station_id, action = call.action(), field = deviation.field,
+            station.id = %connection.hold.station_id, action = call.action(), field = deviation.field,
             fault = deviation.fault.as_str(), "deviation accepted"
         );
     }
@@ -62,7 +63,7 @@ pub(super) async fn answer(
         Ok(conf) => Ok(Reply::Conf(super::Conf::V16(conf))),
         // An error answer would make the charger drop the record; no answer makes it try again.
         Err(AppError::Internal(detail)) if !keeps_revenue => {
-            tracing::error!(station.id = %connection.station_id, action, detail, "call failed");
+            tracing::error!(station.id = %connection.hold.station_id, action, detail, "call failed");
             let detail = "the server could not carry this out; it is logged there";
             Ok(Reply::Refusal(CallError::new(
                 ErrorCode::InternalError,
@@ -93,7 +94,7 @@ async fn carry_out(
     connection: &mut Connection,
     call: ChargerCall,
 ) -> Result<ServerConf, AppError> {
-    let id = connection.station_id.clone();
+    let hold = connection.hold.clone();
     Ok(match call {
         ChargerCall::Heartbeat(_) => ServerConf::Heartbeat(v16::HeartbeatConf {
             current_time: app.clock.now(),
@@ -109,7 +110,7 @@ async fn carry_out(
                 &told.meter_value,
                 app.clock.now(),
             );
-            patiently(|| app.meter_values(&id, report.clone())).await?;
+            patiently(|| app.meter_values(&hold, report.clone())).await?;
             ServerConf::MeterValues(v16::MeterValuesConf {})
         }
         ChargerCall::StartTransaction(told) => start_transaction(app, connection, told).await?,
@@ -127,7 +128,7 @@ async fn carry_out(
                 message_id: told.message_id,
                 data: told.data,
             };
-            patiently(|| app.charger_told(&id, kind.clone())).await?;
+            patiently(|| app.charger_told(&hold, kind.clone())).await?;
             // No vendor's vocabulary is known here (OCPP 1.6 §4.3).
             let status = v16::DataTransferStatus::UnknownVendorId;
             ServerConf::DataTransfer(v16::DataTransferConf { status, data: None })
@@ -136,14 +137,14 @@ async fn carry_out(
             let kind = EventKind::FirmwareStatus {
                 status: told.status.to_string(),
             };
-            patiently(|| app.charger_told(&id, kind.clone())).await?;
+            patiently(|| app.charger_told(&hold, kind.clone())).await?;
             ServerConf::FirmwareStatusNotification(v16::FirmwareStatusNotificationConf {})
         }
         ChargerCall::DiagnosticsStatusNotification(told) => {
             let kind = EventKind::DiagnosticsStatus {
                 status: told.status.to_string(),
             };
-            patiently(|| app.charger_told(&id, kind.clone())).await?;
+            patiently(|| app.charger_told(&hold, kind.clone())).await?;
             ServerConf::DiagnosticsStatusNotification(v16::DiagnosticsStatusNotificationConf {})
         }
     })
@@ -162,8 +163,16 @@ async fn boot_notification(
             .or(told.charge_box_serial_number),
         firmware_version: told.firmware_version,
     };
-    let id = connection.station_id.clone();
-    patiently(|| app.charger_booted(&id, hardware.clone())).await?;
+    let hold = connection.hold.clone();
+    if let Err(ComeBack { seconds }) = app.boots.wait(&hold.station_id).await {
+        return Ok(ServerConf::BootNotification(v16::BootNotificationConf {
+            // Of one that was accepted before, the acceptance holds (see `booted`).
+            status: v16::RegistrationStatus::Pending,
+            current_time: app.clock.now(),
+            interval: seconds.into(),
+        }));
+    }
+    patiently(|| app.charger_booted(&hold, hardware.clone())).await?;
     connection.booted = true;
     Ok(ServerConf::BootNotification(v16::BootNotificationConf {
         status: v16::RegistrationStatus::Accepted,
@@ -178,7 +187,8 @@ fn interval(app: &App, connection: &Connection) -> i64 {
     let spread = (base * JITTER_PERCENT / 100).max(1);
     // Spread by identity and epoch: no randomness needed, and the same boot gets the same answer.
     let mut hasher = DefaultHasher::new();
-    (&connection.station_id, connection.epoch).hash(&mut hasher);
+    let Hold { station_id, epoch } = &connection.hold;
+    (station_id, epoch).hash(&mut hasher);
     let seconds = base - spread / 2 + hasher.finish() % (spread + 1);
     i64::try_from(seconds.max(1)).unwrap_or(i64::MAX)
 }
@@ -196,7 +206,7 @@ async fn status_notification(
                 // number, and an error would only make it insist.
                 app.metrics.ocpp_deviation("1.6", "StatusNotification");
                 tracing::warn!(
-                    station.id = %connection.station_id, connector = number,
+                    station.id = %connection.hold.station_id, connector = number,
                     "status of an impossible connector ignored"
                 );
                 return Ok(());
@@ -213,8 +223,8 @@ async fn status_notification(
         info: told.info,
         vendor_error_code: told.vendor_error_code,
     };
-    let id = &connection.station_id;
-    patiently(|| app.charger_reported(id, place, report.clone())).await?;
+    let hold = &connection.hold;
+    patiently(|| app.charger_reported(hold, place, report.clone())).await?;
     Ok(())
 }
 
@@ -258,10 +268,10 @@ async fn start_transaction(
         )
     });
     let meter = told.meter_start.map(WattHours);
-    let id = &connection.station_id;
+    let hold = &connection.hold;
     let started = patiently(|| {
         app.start_charging(
-            id,
+            hold,
             place,
             told.id_tag.clone(),
             told.timestamp,
@@ -289,10 +299,10 @@ async fn stop_transaction(
     };
     let transaction_id = told.transaction_id.unwrap_or(-1).to_string();
     let report = meter_report(None, None, &told.transaction_data, app.clock.now());
-    let id = &connection.station_id;
+    let hold = &connection.hold;
     patiently(|| {
         app.stop_charging(
-            id,
+            hold,
             &transaction_id,
             told.id_tag.clone(),
             stop.clone(),

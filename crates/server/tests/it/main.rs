@@ -62,3 +62,6 @@ mod gateway_messages;
 mod gateway_status;
 mod gateway_storm;
 mod gateway_transactions;
+
+mod nodes_apart;
+mod nodes_together;

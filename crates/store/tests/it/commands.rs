@@ -16,7 +16,7 @@ async fn a_command_ends_once(database: Database) {
         store.commit(commit).await,
         Err(StoreError::Conflict)
     ));
-    assert_eq!(store.open_commands().await.unwrap()[0], record);
+    assert_eq!(store.open_commands(None).await.unwrap()[0], record);
 
     // Its answer and its deadline come at the same moment: one of them is first.
     let outcomes = [Outcome::Accepted, Outcome::TimedOut, Outcome::Lost];
@@ -34,7 +34,7 @@ async fn a_command_ends_once(database: Database) {
     }
     assert_eq!(won.len(), 1);
     assert_eq!(store.command(record.id).await.unwrap(), won.pop());
-    assert_eq!(store.open_commands().await.unwrap(), []);
+    assert_eq!(store.open_commands(None).await.unwrap(), []);
     assert_eq!(store.last_seq().await.unwrap(), 2);
 }
 

@@ -4,14 +4,13 @@ use domain::{ConnectorStatus, Counts, StationStatus};
 use store::{MAX_PAGE, StationFilter, Store};
 
 use crate::support::Database;
-use crate::support::things::{at, enter, entering, id, named_station, reported, updating};
+use crate::support::things::{NODE, at, enter, entering, id, named_station, reported};
 
 both!(
     searches_take_every_character_literally,
     pages_follow_each_other,
     stations_are_found_by_status,
     totals_count_everything,
-    online_stations_are_listed,
 );
 
 async fn find(store: &Store, search: &str) -> Vec<String> {
@@ -154,7 +153,7 @@ async fn totals_count_everything(database: Database) {
         ConnectorStatus::Faulted,
     ]) {
         let expected = station.version;
-        let connected = station.connected("ocpp1.6", at(1)).station;
+        let connected = station.connected("ocpp1.6", NODE, at(1)).station;
         let (station, mut commit) = reported(connected, status, 1);
         commit.station = Some(store::StationWrite::Update { station, expected });
         store.commit(commit).await.unwrap();
@@ -179,22 +178,4 @@ async fn totals_count_everything(database: Database) {
         ..Counts::default()
     };
     assert_eq!(totals.connectors, expected);
-}
-
-async fn online_stations_are_listed(database: Database) {
-    let store = database.open().await;
-    let stations = enter(&store, &["A", "B", "C"]).await;
-    for station in stations.into_iter().skip(1) {
-        let expected = station.version;
-        let decided = station.connected("ocpp1.6", at(1));
-        store.commit(updating(decided, expected)).await.unwrap();
-    }
-    assert_eq!(
-        store.online_stations(None).await.unwrap(),
-        [id("B"), id("C")]
-    );
-    assert_eq!(
-        store.online_stations(Some(&id("B"))).await.unwrap(),
-        [id("C")]
-    );
 }

@@ -26,6 +26,7 @@ mod access;
 mod commands;
 mod events;
 mod lists;
+mod nodes;
 mod opening;
 mod outage;
 mod sessions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::ConnectorStatus;
+use domain::{ConnectorStatus, Event};
 use store::{Commit, CommitObserver, EventFilter, MAX_BATCH, MAX_QUEUE, Store, StoreError};
 
 use crate::support::things::{
@@ -139,7 +139,7 @@ async fn many_share_a_transaction(database: Database) {
     let (commits, transactions) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let observer = CommitObserver::new({
         let (commits, transactions) = (Arc::clone(&commits), Arc::clone(&transactions));
-        move |size, took: Duration| {
+        move |size, took: Duration, _: &[Event]| {
             assert!(size <= MAX_BATCH && took > Duration::ZERO);
             commits.fetch_add(size, Ordering::Relaxed);
             transactions.fetch_add(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod access;
 mod answers;
+mod cable;
 mod charger;
 mod client;
 mod process;
@@ -18,6 +19,7 @@ mod services;
 mod traffic;
 
 pub use access::Access;
+pub use cable::Cable;
 pub use charger::{Charger, Ended};
 pub use client::{Answer, Client, SentEvent};
 pub use process::Process;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +20,27 @@ pub struct Process {
 impl Process {
     /// Starts one, and waits until it serves.
     pub async fn start(ground: &Ground, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(ground, settings, &[]).await
+    }
+
+    /// The same, on a machine whose clock is off by what a file says (`+40d`), at any moment. The
+    /// time that only runs is left alone, as it is where a clock is set.
+    pub async fn start_with_clock(ground: &Ground, settings: &[(&str, &str)], file: &Path) -> Self {
+        let library = faketime();
+        let variables = [
+            ("LD_PRELOAD", library.to_str().unwrap()),
+            ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        Self::start_in(ground, settings, &variables).await
+    }
+
+    async fn start_in(
+        ground: &Ground,
+        settings: &[(&str, &str)],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = ground.file("log");
         let stderr = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_enchufe"))
@@ -28,6 +49,7 @@ impl Process {
             // Whoever runs the tests may have settings of their own.
             .env_clear()
             .envs(ground.settings(settings))
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(stderr)
             .kill_on_drop(true)
@@ -65,6 +87,16 @@ impl Deref for Process {
     fn deref(&self) -> &Access {
         &self.access
     }
+}
+
+/// The library that gives a program another time of day.
+fn faketime() -> PathBuf {
+    let directories = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let libraries = directories.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let mut there = libraries.filter(|library| library.is_file());
+    there
+        .next()
+        .expect("libfaketime is not here: run `cargo xtask env`")
 }
 
 /// Reads `(listening on 127.0.0.1:1 and 127.0.0.1:2)` in a log.

@@ -52,6 +52,8 @@ impl Ground {
             ("LISTEN", "127.0.0.1:0".to_owned()),
             ("METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("DATA_DIR", directory.to_owned()),
+            // Started anew on the same ground, a node takes the place of the one before.
+            ("NODE_NAME", directory.to_owned()),
             ("ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
             ("METRICS_TOKEN", METRICS_TOKEN.to_owned()),
             ("ALLOW_UNAUTHENTICATED_CHARGERS", "true".to_owned()),
@@ -119,12 +121,17 @@ impl Server {
 
     /// Starts another node of the same network: the same database, and the same Redis.
     pub async fn start_beside(&self) -> Self {
-        let shared = |name: &&(String, String)| {
-            ["ENCHUFE_DATABASE_URL", "ENCHUFE_REDIS_URL"].contains(&name.0.as_str())
-        };
+        self.start_beside_with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_beside_with(&self, more: &[(&str, &str)]) -> Self {
         let ground = Ground::new(Backend::Sqlite);
         let mut settings = ground.settings(&[]);
-        settings.extend(self.settings.iter().filter(shared).cloned());
+        let shared = self.settings.iter().filter(|(name, _)| is_shared(name));
+        settings.extend(shared.cloned());
+        let own = |(name, value): &(&str, &str)| (format!("ENCHUFE_{name}"), (*value).to_owned());
+        settings.extend(more.iter().map(own));
         let (node, access) = start(&settings).await;
         Self {
             node: Some(node),
@@ -148,6 +155,20 @@ impl Server {
         }
     }
 
+    /// What it was started with: one of them.
+    pub fn setting(&self, name: &str) -> &str {
+        let name = format!("ENCHUFE_{name}");
+        let mut found = self
+            .settings
+            .iter()
+            .rev()
+            .filter(|(other, _)| *other == name);
+        found
+            .next()
+            .map(|(_, value)| value.as_str())
+            .expect("a setting")
+    }
+
     /// Its use-cases, for what has no door.
     pub fn app(&self) -> &App {
         &self.node.as_ref().expect("the server runs").app
@@ -159,6 +180,13 @@ impl Deref for Server {
     fn deref(&self) -> &Access {
         &self.access
     }
+}
+
+/// What the nodes of a network have in common.
+fn is_shared(name: &str) -> bool {
+    let names = ["DATABASE_URL", "REDIS_URL", "NODE_TIMEOUT"];
+    name.strip_prefix("ENCHUFE_")
+        .is_some_and(|name| names.contains(&name))
 }
 
 async fn start(settings: &[(String, String)]) -> (Node, Access) {

@@ -6,7 +6,7 @@ use domain::station::{EvseSpec, Place, Report, Source, StationSpec};
 use domain::token::{IdTag, IdTagStatus, IdTagUid, Role, Token};
 use domain::{
     Command, CommandId, CommandRecord, ConnectorNo, ConnectorStatus, Decided, EventKind, EvseNo,
-    NewEvent, Session, SessionId, Station, StationId, TokenId, WattHours,
+    Hold, NewEvent, NodeId, Session, SessionId, Station, StationId, TokenId, WattHours,
 };
 use jiff::Timestamp;
 use store::{Commit, NewToken, SessionWrite, StationWrite, Store};
@@ -15,6 +15,17 @@ use uuid::Uuid;
 /// So many seconds after the beginning of the test's time.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_750_000_000 + seconds).unwrap()
+}
+
+/// Where the chargers of these tests are connected.
+pub const NODE: NodeId = NodeId(Uuid::nil());
+
+/// The claim of a station's latest connection.
+pub fn hold(station: &Station) -> Hold {
+    Hold {
+        station_id: station.id.clone(),
+        epoch: station.epoch,
+    }
 }
 
 pub fn id(text: &str) -> StationId {
@@ -182,7 +193,7 @@ pub fn meter_record(session: SessionId, seconds: i64, energy: i64) -> MeterRecor
 
 pub fn command(number: u128, station: &str) -> (CommandRecord, Commit) {
     let id_ = CommandId(Uuid::from_u128(number));
-    let (record, event) = CommandRecord::new(id_, id(station), Command::ClearCache {}, at(0));
+    let (record, event) = CommandRecord::new(id_, id(station), Command::ClearCache {}, NODE, at(0));
     let commit = Commit {
         new_command: Some(record.clone()),
         events: vec![event],
