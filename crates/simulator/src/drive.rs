@@ -44,7 +44,8 @@ pub async fn drive(
                         charger.connected(Moment::now());
                     }
                     Err(error) => {
-                        let wait = charger.jitter(backoff(attempts));
+                        let asked = error.retry_after().unwrap_or_default();
+                        let wait = asked + charger.jitter(backoff(attempts));
                         attempts += 1;
                         dial_at = Instant::now() + wait;
                         let reason = error.to_string();

@@ -1,18 +1,27 @@
 //! A charger's end of the socket.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::SinkExt as _;
 use ocpp::Version;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use url::Url;
 use yawc::close::CloseCode;
 use yawc::{
-    CompressionLevel, DeflatePool, Frame, HttpRequest, HttpRequestBuilder, MaybeTlsStream, OpCode,
-    Options, TcpWebSocket, WebSocket, WebSocketError,
+    CompressionLevel, DeflatePool, Frame, HttpRequest, HttpRequestBuilder, OpCode, Options,
+    TcpWebSocket, WebSocket, WebSocketError,
 };
+
+use self::overheard::{Heard, Overheard};
+
+mod overheard;
+
+/// The close code of a server that restarts, and wants its chargers elsewhere (RFC 6455's registry
+/// of codes, 1012).
+pub const SERVICE_RESTART: u16 = 1012;
 
 /// TCP, TLS and the upgrade together. A server under a storm may take its time.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,15 +72,28 @@ impl Default for Dialer {
 /// Why there is no line, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The server answered the upgrade with this status.
-    #[error("{}", refusal(*.0))]
-    Refused(u16),
+    /// The server answered the upgrade with a refusal.
+    #[error("{}", refusal(*.status))]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// When to come back, if it said so.
+        retry_after: Option<Duration>,
+    },
     /// Nothing came in time.
     #[error("the server did not answer in time")]
     TimedOut,
     /// The server closed the line.
-    #[error("the server closed the line: {0}")]
-    Closed(String),
+    #[error("the server closed the line: {}", farewell(*.code, .reason))]
+    Closed {
+        /// The code, where it gave one.
+        code: Option<u16>,
+        /// Its words.
+        reason: String,
+    },
+    /// The server refused a charger's boot.
+    #[error("the boot was refused: {0}")]
+    Boot(String),
     /// The address cannot be used.
     #[error("{0} is no address of a server; ws://host:port/ocpp is")]
     Address(Url),
@@ -83,9 +105,26 @@ pub enum LinkError {
 impl From<WebSocketError> for LinkError {
     fn from(error: WebSocketError) -> Self {
         if error.is_closed() {
-            Self::Closed("without a word".to_owned())
+            Self::Closed {
+                code: None,
+                reason: "without a word".to_owned(),
+            }
         } else {
             Self::Socket(error)
+        }
+    }
+}
+
+impl LinkError {
+    /// When the server wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::TimedOut
+            | Self::Closed { .. }
+            | Self::Boot(_)
+            | Self::Address(_)
+            | Self::Socket(_) => None,
         }
     }
 }
@@ -94,9 +133,15 @@ fn refusal(status: u16) -> String {
     match status {
         401 => "401: the password is wrong or missing".to_owned(),
         404 => "404: the server knows no such station; create it first".to_owned(),
+        429 => "429: too many at once".to_owned(),
         503 => "503: the server has no room or is not ready".to_owned(),
         _ => format!("the server answered {status}"),
     }
+}
+
+fn farewell(code: Option<u16>, reason: &str) -> String {
+    let code = code.map(|code| code.to_string()).unwrap_or_default();
+    format!("{code} {reason}").trim().to_owned()
 }
 
 impl Dialer {
@@ -117,41 +162,62 @@ impl Dialer {
         id: &str,
         password: Option<&[u8]>,
     ) -> Result<Link, LinkError> {
+        self.dial_from(server, id, password, None).await
+    }
+
+    /// As [`Dialer::dial`], from a loopback address of its own to a server on this machine: one
+    /// address has no more than some 28,000 ports. Elsewhere `source` means nothing.
+    pub async fn dial_from(
+        &self,
+        server: &Url,
+        id: &str,
+        password: Option<&[u8]>,
+        source: Option<Ipv4Addr>,
+    ) -> Result<Link, LinkError> {
         let url = endpoint(server, id).ok_or_else(|| LinkError::Address(server.clone()))?;
         let request = request(id, password);
-        tokio::time::timeout(DIAL_TIMEOUT, self.open(url, request))
+        tokio::time::timeout(DIAL_TIMEOUT, self.open(url, request, source))
             .await
             .unwrap_or(Err(LinkError::TimedOut))
     }
 
-    async fn open(&self, url: Url, request: HttpRequestBuilder) -> Result<Link, LinkError> {
+    async fn open(
+        &self,
+        url: Url,
+        request: HttpRequestBuilder,
+        source: Option<Ipv4Addr>,
+    ) -> Result<Link, LinkError> {
+        let options = self.options.clone();
+        let heard = Heard::default();
         let opened = if url.scheme() == "wss" {
-            let options = self.options.clone();
-            WebSocket::connect(url)
-                .with_options(options)
-                .with_request(request)
-                .await
+            let opening = WebSocket::connect(url).with_options(options);
+            let opened = opening.with_request(request).await;
+            opened.map(|socket| Link::Secure(Box::new(socket)))
         } else {
-            let stream = self.connect(&url).await?;
-            let options = self.options.clone();
-            WebSocket::handshake_with_request(url, stream, options, request).await
+            let stream = Overheard::new(self.connect(&url, source).await?, &heard);
+            let opening = WebSocket::handshake_with_request(url, stream, options, request);
+            opening.await.map(Link::Plain)
         };
         match opened {
-            Ok(socket) => Ok(Link(socket)),
-            Err(WebSocketError::InvalidStatusCode(status)) => Err(LinkError::Refused(status)),
-            Err(error) => Err(error.into()),
+            Err(WebSocketError::InvalidStatusCode(status)) => Err(LinkError::Refused {
+                status,
+                retry_after: heard.retry_after(),
+            }),
+            opened => Ok(opened?),
         }
     }
 
-    async fn connect(&self, url: &Url) -> Result<MaybeTlsStream<TcpStream>, LinkError> {
+    async fn connect(&self, url: &Url, source: Option<Ipv4Addr>) -> Result<TcpStream, LinkError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(LinkError::Address(url.clone()));
         };
         // `host_str` keeps the brackets of an IPv6 address, which a resolver does not know.
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, port))
-            .await
-            .map_err(WebSocketError::from)?;
+        let connected = match (source, host.parse::<Ipv4Addr>()) {
+            (Some(source), Ok(host)) if host.is_loopback() => from(source, host, port).await,
+            _ => TcpStream::connect((host, port)).await,
+        };
+        let stream = connected.map_err(WebSocketError::from)?;
         let set = stream.set_nodelay(true);
         let set = if self.abrupt {
             set.and_then(|()| stream.set_zero_linger())
@@ -159,8 +225,15 @@ impl Dialer {
             set
         };
         set.map_err(WebSocketError::from)?;
-        Ok(stream.into())
+        Ok(stream)
     }
+}
+
+async fn from(source: Ipv4Addr, host: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    // A machine without further loopback addresses chooses itself, and has fewer ports.
+    let _ = socket.bind((source, 0).into());
+    socket.connect((host, port).into()).await
 }
 
 /// `ws://host/ocpp` and `CP 1` make `ws://host/ocpp/CP%201`.
@@ -188,27 +261,38 @@ fn request(id: &str, password: Option<&[u8]>) -> HttpRequestBuilder {
 }
 
 /// A line to the server.
-pub struct Link(TcpWebSocket);
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one; thousands are not to be allocated twice"
+)]
+pub enum Link {
+    /// As `ws://`.
+    Plain(WebSocket<Overheard<TcpStream>>),
+    /// As `wss://`. Its buffers for TLS would make every other line larger.
+    Secure(Box<TcpWebSocket>),
+}
 
 impl Link {
     /// Sends one text.
     pub async fn send(&mut self, text: String) -> Result<(), LinkError> {
-        Ok(self.0.send(Frame::text(text)).await?)
+        Ok(self.send_frame(Frame::text(text)).await?)
     }
 
     /// The next text; pings are answered on the way. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Result<Frame, LinkError> {
         loop {
-            let frame = self.0.next_frame().await?;
+            let frame = self.next_frame().await?;
             match frame.opcode() {
                 OpCode::Text => return Ok(frame),
                 OpCode::Close => {
-                    let reason = frame.close_reason().ok().flatten().unwrap_or_default();
                     let code = frame.close_code().map(u16::from);
-                    return Err(LinkError::Closed(match code {
-                        Some(code) => format!("{code} {reason}").trim_end().to_owned(),
-                        None => "without a reason".to_owned(),
-                    }));
+                    let reason = frame.close_reason().ok().flatten().unwrap_or_default();
+                    let reason = if code.is_none() {
+                        "without a reason".to_owned()
+                    } else {
+                        reason.to_string()
+                    };
+                    return Err(LinkError::Closed { code, reason });
                 }
                 OpCode::Ping | OpCode::Pong | OpCode::Binary | OpCode::Continuation => {}
             }
@@ -218,12 +302,27 @@ impl Link {
     /// Says goodbye; then the line is to be dropped.
     pub async fn farewell(&mut self) {
         let farewell = async {
-            self.0.send(Frame::close(CloseCode::Normal, "")).await?;
-            while self.0.next_frame().await?.opcode() != OpCode::Close {}
+            let close = Frame::close(CloseCode::Normal, "");
+            self.send_frame(close).await?;
+            while self.next_frame().await?.opcode() != OpCode::Close {}
             Ok::<(), WebSocketError>(())
         };
         // A server that does not answer loses nothing: the line is dropped all the same.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
+    }
+
+    async fn send_frame(&mut self, frame: Frame) -> Result<(), WebSocketError> {
+        match self {
+            Self::Plain(socket) => socket.send(frame).await,
+            Self::Secure(socket) => socket.send(frame).await,
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<Frame, WebSocketError> {
+        match self {
+            Self::Plain(socket) => socket.next_frame().await,
+            Self::Secure(socket) => socket.next_frame().await,
+        }
     }
 }
 

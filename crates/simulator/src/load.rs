@@ -2,34 +2,56 @@
 //!
 //! They are simpler than a [`Charger`](crate::Charger): a task each, one call at a time, small
 //! buffers. A run has phases: everybody connects, at a pace; everybody works, for a time; and the
-//! line is closed in good order. What a server has acknowledged can be written to a [`Journal`].
+//! line is closed in good order. What a server has acknowledged can be written to a [`Journal`], and
+//! the server [held to it](verify()) afterwards.
+//!
+//! One process has only so many sockets. A [crew] of several is led through the same phases
+//! together, and their results are added up.
 
+pub mod crew;
 mod histogram;
 mod journal;
+mod ledger;
 mod line;
 mod member;
+mod servers;
 mod stats;
 mod story;
+mod tally;
+mod verify;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::Dialer;
 use member::Member;
-use stats::Times;
+use servers::Servers;
+use tally::Times;
 
-pub use histogram::Histogram;
+pub use histogram::{Histogram, Latencies};
 pub use journal::{Entry, Journal, Writing};
-pub use stats::{Action, Report, Row, Snapshot, Stats};
+pub use ledger::Ledger;
+pub use stats::{Action, Snapshot, Stats};
+pub use tally::{Gap, Report, Row, Tally};
+pub use verify::{Kind, Verdict, VerifyError, verify, verify_journals};
 
-/// Chargers of one run: a process has so many sockets and ports, and no more.
+/// Chargers of one process: it has so many sockets, and no more.
 pub const MAX_CHARGERS: usize = 60_000;
+
+/// Chargers that share a loopback address, where the server is on this machine: well below the
+/// ports that one address has.
+const CHARGERS_PER_ADDRESS: u64 = 10_000;
+
+/// Loopback addresses that are made use of, from `127.0.0.1` on.
+const ADDRESSES: u64 = 200;
 
 /// Handshakes at the same time. More would only wait in the kernel, and time out there.
 const MAX_DIALS: usize = 256;
@@ -44,7 +66,8 @@ const STORM_LIMIT: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What the chargers do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// They are there. A heartbeat now and then.
     Idle,
@@ -61,9 +84,10 @@ pub enum Profile {
 }
 
 /// A run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
-    /// Where chargers connect, without an identity. With several, each line chooses one.
+    /// Where chargers connect, without an identity. With several, each line goes to the one with
+    /// the fewest, and who is refused or sent away by one tries another.
     pub servers: Vec<Url>,
     /// Identities are this and a number.
     pub prefix: String,
@@ -121,6 +145,7 @@ enum Phase {
 /// What the chargers of a run share.
 struct Shared {
     options: Options,
+    servers: Arc<Servers>,
     dialer: Dialer,
     dials: Semaphore,
     stats: Arc<Stats>,
@@ -131,21 +156,46 @@ struct Shared {
     interval: Option<Duration>,
 }
 
+/// Where a run waits for the others it belongs to, between connecting and working.
+#[derive(Debug)]
+pub struct Gate {
+    /// Told when this run's chargers are there, or as many as will come.
+    pub gathered: oneshot::Sender<()>,
+    /// Told when the work begins.
+    pub begin: oneshot::Receiver<()>,
+}
+
 /// Runs a load to its end, or until `shutdown`. `stats` can be watched meanwhile.
 ///
 /// # Panics
 ///
 /// When there is no server in the options.
 pub async fn run(
-    mut options: Options,
+    options: Options,
     stats: Arc<Stats>,
     journal: Option<Journal>,
     shutdown: CancellationToken,
 ) -> Report {
-    assert!(!options.servers.is_empty(), "a load needs a server");
+    let tally = run_part(options, stats, journal, None, shutdown).await;
+    tally.report(None)
+}
+
+/// Runs a part of a load, in step with the others.
+///
+/// # Panics
+///
+/// When there is no server in the options.
+pub async fn run_part(
+    mut options: Options,
+    stats: Arc<Stats>,
+    journal: Option<Journal>,
+    gate: Option<Gate>,
+    shutdown: CancellationToken,
+) -> Tally {
     options.chargers = options.chargers.min(MAX_CHARGERS);
     let chargers = options.chargers;
     let shared = Arc::new(Shared {
+        servers: Servers::new(&options.servers, Instant::now()),
         dialer: Dialer::default().abrupt(),
         dials: Semaphore::new(MAX_DIALS),
         stats: stats.clone(),
@@ -162,14 +212,12 @@ pub async fn run(
         members.spawn(member.live(pace.saturating_mul(index)));
     }
     let mut times = Times::default();
-    let phases = &phases;
-    shutdown
-        .run_until_cancelled(conduct(&shared, phases, &mut times, pace))
-        .await;
-    let report = stats.report(chargers, times);
+    let conducted = conduct(&shared, &phases, &mut times, pace, gate);
+    shutdown.run_until_cancelled(conducted).await;
+    let tally = stats.tally(chargers, times);
     phases.send_replace(Phase::Over);
     members.join_all().await;
-    report
+    tally
 }
 
 /// Leads everybody through the phases.
@@ -178,9 +226,15 @@ async fn conduct(
     phases: &watch::Sender<Phase>,
     times: &mut Times,
     pace: Duration,
+    gate: Option<Gate>,
 ) {
     let chargers = u32::try_from(shared.options.chargers).unwrap_or(u32::MAX);
     times.gather = everybody(shared, pace.saturating_mul(chargers) + GATHER_GRACE).await;
+    if let Some(gate) = gate {
+        let _ = gate.gathered.send(());
+        // Whoever leads has gone if nothing comes; the run is then shut down.
+        let _ = gate.begin.await;
+    }
     shared.stats.begin_work();
     if shared.options.profile == Profile::Storm {
         let (begun, there) = (Instant::now(), shared.stats.snapshot().booted);
@@ -215,6 +269,13 @@ async fn everybody(shared: &Shared, limit: Duration) -> Option<Duration> {
         tokio::time::sleep(LOOK).await;
     }
     Some(begun.elapsed())
+}
+
+/// The loopback address of a charger, where one for all would run out of ports.
+fn source(number: u64) -> Option<Ipv4Addr> {
+    let last = number / CHARGERS_PER_ADDRESS % ADDRESSES;
+    let last = u8::try_from(last).ok().filter(|last| *last > 0)?;
+    Some(Ipv4Addr::new(127, 0, 0, last + 1))
 }
 
 fn per(rate: f64) -> Duration {

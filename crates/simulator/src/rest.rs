@@ -1,13 +1,16 @@
-//! Enters stations over a server's REST API, so that a load has somewhere to connect to.
+//! A server's REST API: enters stations, so that a load has somewhere to connect to, and reads what
+//! came of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -18,8 +21,14 @@ use crate::StationPlan;
 /// Connections that enter stations side by side.
 const CONNECTIONS: usize = 16;
 
-/// An answer longer than this is none of ours.
-const MAX_ANSWER: usize = 256 * 1024;
+/// An answer longer than this is none of ours. The longest is a page of 500 events.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// How long reading goes on where no server answers, or all are busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two attempts to read.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// As much of an answer as an error repeats.
 const MAX_SHOWN: usize = 300;
@@ -112,19 +121,89 @@ impl Api {
     }
 }
 
-struct Connection<'a> {
-    api: &'a Api,
+/// Reads from servers of one network: from one, and from the next where that does not answer.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    servers: Vec<Api>,
+    next: usize,
+    connection: Option<Connection>,
+}
+
+impl Reader {
+    /// Begins with one of the servers; `turn` says which.
+    pub(crate) fn new(servers: &[Api], turn: usize) -> Self {
+        Self {
+            servers: servers.to_vec(),
+            next: turn,
+            connection: None,
+        }
+    }
+
+    /// What is at a path under `/api/v1`; nothing where there is nothing.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<Option<T>, RestError> {
+        let path = format!("/api/v1{path}");
+        let begun = Instant::now();
+        loop {
+            let error = match self.try_get(&path).await {
+                Ok((StatusCode::NOT_FOUND, _)) => return Ok(None),
+                Ok((_, body)) => {
+                    let read = serde_json::from_slice(&body).map(Some);
+                    return read.map_err(|error| RestError::Answer(error.to_string()));
+                }
+                Err(error) if !error.may_pass() || begun.elapsed() > PATIENCE => return Err(error),
+                Err(error) => error,
+            };
+            tracing::debug!(%error, path, "read again");
+            self.connection = None;
+            self.next += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_get(&mut self, path: &str) -> Result<(StatusCode, Bytes), RestError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            empty => {
+                let api = &self.servers[self.next % self.servers.len()];
+                empty.insert(Connection::open(api).await?)
+            }
+        };
+        let none = [StatusCode::NOT_FOUND];
+        connection.exchange(Method::GET, path, None, &none).await
+    }
+}
+
+impl RestError {
+    /// Whether another server, or the same a little later, may do better.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Exchange(_) => true,
+            Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Address(_) | Self::Answer(_) => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    api: Api,
     sender: SendRequest<Full<Bytes>>,
 }
 
-impl<'a> Connection<'a> {
-    async fn open(api: &'a Api) -> Result<Self, RestError> {
+impl Connection {
+    async fn open(api: &Api) -> Result<Self, RestError> {
         let host = api.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, api.port)).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Its errors come out of the requests; it ends when the sender is dropped.
         tokio::spawn(connection);
+        let api = api.clone();
         Ok(Self { api, sender })
     }
 
@@ -158,13 +237,28 @@ impl<'a> Connection<'a> {
         body: &Value,
         also_fine: &[StatusCode],
     ) -> Result<StatusCode, RestError> {
-        let request = Request::builder()
+        let exchange = self.exchange(method, path, Some(body), also_fine);
+        exchange.await.map(|(status, _)| status)
+    }
+
+    async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        also_fine: &[StatusCode],
+    ) -> Result<(StatusCode, Bytes), RestError> {
+        let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
             .header(header::HOST, format!("{}:{}", self.api.host, self.api.port))
-            .header(header::AUTHORIZATION, &self.api.authorization)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::from(body.to_string()))
+            .header(header::AUTHORIZATION, &self.api.authorization);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request
+            .body(Full::from(body))
             .map_err(|error| RestError::Answer(error.to_string()))?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
@@ -177,7 +271,7 @@ impl<'a> Connection<'a> {
             .map_err(|error| RestError::Answer(error.to_string()))?
             .to_bytes();
         if status.is_success() || also_fine.contains(&status) {
-            return Ok(status);
+            return Ok((status, body));
         }
         let body = String::from_utf8_lossy(&body)
             .chars()

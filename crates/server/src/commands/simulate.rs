@@ -1,16 +1,17 @@
 //! `enchufe simulate`: chargers that are not there, one to watch or thousands to measure with.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+mod crew;
+
+use std::io::{Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use simulator::load::{Action, Journal, MAX_CHARGERS, Options, Profile, Stats, run as load};
+use simulator::load::{MAX_CHARGERS, Options, Profile};
 use simulator::rest::Api;
 use simulator::{Character, Charger, Dialer, Happening, Moment, Pace, StationPlan, drive};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +20,11 @@ use url::Url;
 /// Files beside the sockets: the terminal, the journal, the runtime's own.
 const SPARE_FILES: u64 = 64;
 
-/// Between two lines of progress, on a terminal and elsewhere.
-const PROGRESS: Duration = Duration::from_secs(1);
-const PROGRESS_IN_A_FILE: Duration = Duration::from_secs(10);
+/// Processes of one run: more would only take turns.
+const MAX_PROCESSES: usize = 16;
+
+/// The exit code of a program that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
 
 /// A secret is a line; a longer file is a mistake.
 const MAX_SECRET: usize = 1_024;
@@ -39,15 +42,24 @@ Examples:
         a thousand chargers, 500 calls a second together, and a list of
         everything the server has acknowledged
 
+  ENCHUFE_API_TOKEN=… enchufe simulate --chargers 39000 --processes 3 \\
+        --url ws://10.0.0.1:8081/ocpp --url ws://10.0.0.2:8081/ocpp \\
+        --connects 500 --rate 1000 --duration 10m --verify
+        many chargers on several nodes of one network; in the end everything
+        that was acknowledged is looked up, and the exit code is 1 if any of
+        it is missing
+
 Secrets come from the environment or from files, never from flags:
   ENCHUFE_CHARGER_PASSWORD  or --password-file   what the chargers present
-  ENCHUFE_API_TOKEN         or --api-token-file  an operator's, to enter stations";
+  ENCHUFE_API_TOKEN         or --api-token-file  an operator's to enter stations,
+                                                 a viewer's to verify";
 
 /// What `simulate` takes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Simulate {
-    /// Where chargers connect, without an identity; several share the load
+    /// Where chargers connect, without an identity; several nodes of one network share the load,
+    /// and who is refused by one or loses it goes to another
     #[arg(long, default_value = "ws://127.0.0.1:8081/ocpp", value_name = "URL")]
     url: Vec<Url>,
 
@@ -123,13 +135,27 @@ struct Many {
     #[arg(long, default_value_t = 1)]
     first: u64,
 
-    /// Write what the server has acknowledged to this file, as lines of JSON
+    /// Divide them among so many processes; without it, as many as the limit of open files asks for
+    #[arg(long, value_parser = processes)]
+    processes: Option<usize>,
+
+    /// Write what the server has acknowledged to this file, as lines of JSON; several processes
+    /// write FILE.1, FILE.2 …
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
-    /// Print the result as JSON instead of a table
+    /// Look up over the REST API, in the end, whether everything acknowledged is there; needs an API
+    /// token, and the exit code is 1 if anything is missing
+    #[arg(long)]
+    verify: bool,
+
+    /// Print the progress and, as the last line, the result as JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Be one process of several: what to do is read from the standard input
+    #[arg(long, hide = true)]
+    part: bool,
 }
 
 /// The profiles, as they are written.
@@ -165,6 +191,9 @@ impl From<Word> for Profile {
 impl Simulate {
     /// Runs until the work is done, or Ctrl-C.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        if self.many.part {
+            return crew::part().await;
+        }
         let password = secret("ENCHUFE_CHARGER_PASSWORD", self.password_file.as_deref())?;
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
@@ -172,6 +201,10 @@ impl Simulate {
             // Where signals cannot be had, the run still has its end.
             if tokio::signal::ctrl_c().await.is_ok() {
                 stop.cancel();
+            }
+            // Whoever insists does not want to wait for the result either.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(INTERRUPTED);
             }
         });
         if self.many.chargers.is_some() || self.many.profile.is_some() {
@@ -221,22 +254,19 @@ impl Simulate {
     ) -> anyhow::Result<ExitCode> {
         let many = &self.many;
         let chargers = many.chargers.unwrap_or(1);
-        make_room(chargers)?;
+        let processes = make_room(chargers, many.processes)?;
+        // Asked for before the run, not after it.
+        let servers = if many.verify {
+            self.servers("to verify")?
+        } else {
+            Vec::new()
+        };
         let stations = (many.first..).take(chargers).map(|number| {
             let mut station = StationPlan::plain(&format!("{}{number}", many.prefix), 1);
             station.password.clone_from(&password);
             station
         });
         self.create(stations.collect()).await?;
-        let (journal, writing) = match &many.record {
-            Some(path) => {
-                let created = Journal::create(path);
-                let (journal, writing) =
-                    created.with_context(|| format!("cannot write {}", path.display()))?;
-                (Some(journal), Some(writing))
-            }
-            None => (None, None),
-        };
         let options = Options {
             servers: self.url.clone(),
             prefix: many.prefix.clone(),
@@ -251,28 +281,14 @@ impl Simulate {
             seed: self.seed,
             ..Options::default()
         };
-        let stats = Arc::new(Stats::default());
-        let watching = tokio::spawn(watch(stats.clone(), chargers));
-        let report = load(options, stats, journal, shutdown).await;
-        watching.abort();
-        if stderr().is_terminal() {
-            eprintln!();
-        }
-        if many.json {
-            say(&serde_json::to_string(&report)?);
-        } else {
-            say(&report.to_string());
-        }
-        if let (Some(writing), Some(path)) = (writing, &many.record) {
-            let written = writing.await.context("the journal was not finished")?;
-            let lines = written.with_context(|| format!("cannot write {}", path.display()))?;
-            eprintln!("{lines} lines in {}", path.display());
-        }
-        Ok(if report.connected > 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        let run = crew::Run {
+            options,
+            processes,
+            record: many.record.clone(),
+            servers,
+            json: many.json,
+        };
+        run.run(shutdown).await
     }
 
     /// Enters the stations, where that was asked for.
@@ -280,13 +296,20 @@ impl Simulate {
         if !self.create_stations {
             return Ok(());
         }
-        let token = secret("ENCHUFE_API_TOKEN", self.api_token_file.as_deref())?;
-        let token = token.context("to enter stations, set ENCHUFE_API_TOKEN")?;
-        let api = Api::beside(self.url.first().context("no --url")?, &token)?;
+        let servers = self.servers("to enter stations")?;
+        let api = servers.first().context("no --url")?;
         let all = stations.len();
         let new = api.enter(stations, &[&self.tag]).await?;
         eprintln!("{new} stations entered, {} were there already", all - new);
         Ok(())
+    }
+
+    /// The REST APIs beside the endpoints for chargers.
+    fn servers(&self, what_for: &str) -> anyhow::Result<Vec<Api>> {
+        let token = secret("ENCHUFE_API_TOKEN", self.api_token_file.as_deref())?;
+        let token = token.with_context(|| format!("{what_for}, set ENCHUFE_API_TOKEN"))?;
+        let apis = self.url.iter().map(|url| Api::beside(url, &token));
+        Ok(apis.collect::<Result<_, _>>()?)
     }
 }
 
@@ -308,55 +331,33 @@ fn secret(variable: &str, file: Option<&Path>) -> anyhow::Result<Option<String>>
     Ok(Some(text.to_owned()))
 }
 
-/// Raises the limit of open files, of which each charger needs one.
-fn make_room(chargers: usize) -> anyhow::Result<()> {
-    let needed = u64::try_from(chargers)?.saturating_add(SPARE_FILES);
+/// Raises the limit of open files, of which each charger needs one, for us and the processes we
+/// start. Tells how many processes it takes.
+fn make_room(chargers: usize, processes: Option<usize>) -> anyhow::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        bail!("{chargers} chargers need {needed} open files; raise the limit (ulimit -n {needed})");
-    }
-    let raised = Rlimit {
-        current: Some(needed),
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")
-}
-
-/// Tells how it goes: one line that renews itself on a terminal, a line now and then elsewhere.
-async fn watch(stats: Arc<Stats>, chargers: usize) {
-    let terminal = stderr().is_terminal();
-    let every = if terminal {
-        PROGRESS
-    } else {
-        PROGRESS_IN_A_FILE
-    };
-    let mut before = stats.snapshot();
-    loop {
-        tokio::time::sleep(every).await;
-        let now = stats.snapshot();
-        let p99 = Action::ALL
-            .into_iter()
-            .skip(2)
-            .map(|action| stats.p99(action))
-            .max();
-        let line = format!(
-            "{}/{chargers} connected · {} answers/s · {} unanswered · p99 {:.1} ms · {} errors",
-            now.booted,
-            now.answered.saturating_sub(before.answered) / every.as_secs(),
-            now.sent.saturating_sub(now.answered),
-            p99.unwrap_or_default().as_secs_f64() * 1e3,
-            now.errors,
+    let most = limit
+        .maximum
+        .unwrap_or(u64::MAX)
+        .saturating_sub(SPARE_FILES);
+    let most = usize::try_from(most)?.clamp(1, MAX_CHARGERS);
+    let processes = processes.unwrap_or_else(|| chargers.div_ceil(most));
+    let each = chargers.div_ceil(processes);
+    let needed = u64::try_from(each)?.saturating_add(SPARE_FILES);
+    if each > most || processes > MAX_PROCESSES {
+        bail!(
+            "{chargers} chargers in {processes} processes need {needed} open files each; the limit \
+             allows {most} chargers: raise it (ulimit -n {needed}) or use more processes, at most \
+             {MAX_PROCESSES}"
         );
-        if terminal {
-            eprint!("\r\x1b[K{line}");
-        } else {
-            eprintln!("{line}");
-        }
-        before = now;
     }
+    if limit.current.is_some_and(|current| current < needed) {
+        let raised = Rlimit {
+            current: Some(needed),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")?;
+    }
+    Ok(processes)
 }
 
 /// A line to the reader. Who has stopped reading (`| head`) is no error.
@@ -365,11 +366,17 @@ fn say(line: &str) {
 }
 
 fn chargers(text: &str) -> Result<usize, String> {
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=MAX_CHARGERS).contains(number));
-    number.ok_or_else(|| format!("give a number from 1 to {MAX_CHARGERS}"))
+    up_to(text, MAX_CHARGERS * MAX_PROCESSES)
+}
+
+fn processes(text: &str) -> Result<usize, String> {
+    up_to(text, MAX_PROCESSES)
+}
+
+fn up_to(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("give a number from 1 to {most}"))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -418,6 +425,8 @@ mod tests {
         for line in [
             "simulate --chargers 0",
             "simulate --chargers 1000000",
+            "simulate --chargers 10 --processes 0",
+            "simulate --chargers 10 --processes 100",
             "simulate --rate 0",
             "simulate --rate NaN",
             "simulate --duration soon",

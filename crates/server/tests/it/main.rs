@@ -65,3 +65,5 @@ mod gateway_transactions;
 
 mod nodes_apart;
 mod nodes_together;
+
+mod simulate;

@@ -1,7 +1,10 @@
 //! Latencies, counted in buckets that grow with what they hold.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// Buckets per doubling: a quantile is off by 3 % at most.
 const STEPS: u32 = 32;
@@ -43,6 +46,15 @@ impl Histogram {
         self.longest.store(0, Relaxed);
     }
 
+    /// What was recorded so far.
+    pub fn latencies(&self) -> Latencies {
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Relaxed));
+        Latencies {
+            counts: (0..).zip(counts).filter(|(_, count)| *count > 0).collect(),
+            longest_us: self.longest.load(Relaxed),
+        }
+    }
+
     /// The longest.
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.longest.load(Relaxed))
@@ -50,18 +62,41 @@ impl Histogram {
 
     /// The duration that `per_mille` of them do not exceed; nothing when there are none.
     pub fn quantile(&self, per_mille: u64) -> Duration {
-        let counts: Vec<u64> = self
-            .buckets
-            .iter()
-            .map(|bucket| bucket.load(Relaxed))
-            .collect();
-        let total: u64 = counts.iter().sum();
+        self.latencies().quantile(per_mille)
+    }
+}
+
+/// What a [`Histogram`] has recorded, to be added to that of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// How many, by bucket; empty ones are left out.
+    counts: BTreeMap<usize, u64>,
+    longest_us: u64,
+}
+
+impl Latencies {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
+        for (index, count) in &other.counts {
+            *self.counts.entry(*index).or_default() += count;
+        }
+        self.longest_us = self.longest_us.max(other.longest_us);
+    }
+
+    /// The longest.
+    pub fn max(&self) -> Duration {
+        Duration::from_micros(self.longest_us)
+    }
+
+    /// The duration that `per_mille` of them do not exceed; nothing when there are none.
+    pub fn quantile(&self, per_mille: u64) -> Duration {
+        let total: u64 = self.counts.values().sum();
         let wanted = (total * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
-        for (index, count) in counts.iter().enumerate() {
+        for (index, count) in &self.counts {
             seen += count;
             if seen >= wanted {
-                return Duration::from_micros(upper_end(index)).min(self.max());
+                return Duration::from_micros(upper_end(*index)).min(self.max());
             }
         }
         Duration::ZERO
@@ -127,5 +162,23 @@ mod tests {
         assert_eq!(histogram.max(), Duration::from_secs(1));
         histogram.clear();
         assert_eq!(histogram.quantile(990), Duration::ZERO);
+    }
+
+    #[test]
+    fn added_up_they_are_as_if_one_had_recorded_all() {
+        let (all, parts) = (Histogram::default(), [(); 3].map(|()| Histogram::default()));
+        for (number, part) in (0_u64..1000).zip(parts.iter().cycle()) {
+            let duration = Duration::from_micros(number * number);
+            all.record(duration);
+            part.record(duration);
+        }
+        let mut sum = Latencies::default();
+        for part in &parts {
+            let text = serde_json::to_string(&part.latencies()).unwrap();
+            sum.add(&serde_json::from_str(&text).unwrap());
+        }
+        assert_eq!(sum, all.latencies());
+        assert_eq!(sum.quantile(990), all.quantile(990));
+        assert_eq!(sum.max(), Duration::from_micros(999 * 999));
     }
 }

@@ -1,19 +1,22 @@
 //! What the server has acknowledged, written down so that it can be held to it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use super::stats::Action;
 
 /// Lines that may wait to be written; a full queue slows the chargers down, and loses nothing.
 const QUEUE: usize = 16_384;
 
 /// One call and what became of it, as a line of JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Who made it.
     pub charger: String,
@@ -22,20 +25,32 @@ pub struct Entry {
     /// Whether it was answered. If not, the server may know of it or not.
     pub acknowledged: bool,
     /// What it was.
-    pub action: &'static str,
+    pub action: Action,
     /// Where.
     pub connector: u32,
     /// When, as the message says.
     pub timestamp: Timestamp,
     /// The state that was reported.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Cow<'static, str>>,
     /// The number of the transaction.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<i64>,
     /// What the meter showed, in Wh.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_wh: Option<u64>,
+}
+
+impl Entry {
+    /// What a state change is found again by: the charger sends it along as its `info`.
+    pub fn mark(&self) -> String {
+        mark(self.order, self.timestamp)
+    }
+}
+
+/// The mark of a message: no other of the same charger has it, in this run or another.
+pub(super) fn mark(order: u64, timestamp: Timestamp) -> String {
+    format!("{order} at {}", timestamp.as_millisecond())
 }
 
 /// Where entries go. Cheap to clone.

@@ -15,6 +15,7 @@ use ocpp::{CallError, Peer, Received, Version};
 use serde::Serialize;
 use yawc::Frame;
 
+use super::servers::Seat;
 use super::stats::{Action, Stats};
 use crate::LinkError;
 use crate::link::Link;
@@ -25,6 +26,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// An open line. It counts as connected for as long as it exists.
 pub(super) struct Line {
     link: Link,
+    seat: Seat,
     peer: Peer<()>,
     ids: u64,
     stats: Arc<Stats>,
@@ -32,15 +34,21 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(link: Link, stats: Arc<Stats>) -> Self {
+    pub(super) fn new(link: Link, seat: Seat, stats: Arc<Stats>) -> Self {
         stats.connected().fetch_add(1, Relaxed);
         Self {
             link,
+            seat,
             peer: Peer::new(Version::V16),
             ids: 0,
             stats,
             booted: false,
         }
+    }
+
+    /// Where it leads.
+    pub(super) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The server has accepted the charger on this line.

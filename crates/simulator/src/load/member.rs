@@ -1,5 +1,6 @@
 //! One of many chargers under load.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ use tokio::sync::watch;
 use super::line::Line;
 use super::stats::Action;
 use super::story::{Message, Story};
-use super::{Phase, Profile, Shared};
+use super::{Phase, Profile, Shared, source};
+use crate::link::SERVICE_RESTART;
 use crate::{LinkError, Moment};
 
 /// The first wait after a line was lost or could not be had; it doubles with each attempt.
@@ -35,12 +37,17 @@ const LINE_HOLDS: std::ops::Range<u64> = 3_000..15_000;
 /// One charger.
 pub(super) struct Member {
     id: String,
+    source: Option<Ipv4Addr>,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     rng: SmallRng,
     story: Story,
     /// What was not acknowledged yet.
     pending: Option<Message>,
+    /// The server that has refused or lost it last: another is tried first.
+    left: Option<usize>,
+    /// When its line was lost, until it has one again.
+    lost_at: Option<Instant>,
     /// When the next message is to be sent, where there is a rate.
     slot: Option<Instant>,
 }
@@ -60,7 +67,10 @@ impl Member {
             id: format!("{}{number}", options.prefix),
             rng: SmallRng::seed_from_u64(options.seed.wrapping_add(number)),
             story: Story::new(options.profile, &options.tag, number),
+            source: source(number),
             pending: None,
+            left: None,
+            lost_at: None,
             slot: None,
             phase,
             shared,
@@ -81,21 +91,45 @@ impl Member {
                     }
                     // Power has failed everywhere; it comes back everywhere too.
                     Ok(Left::Cut) => {
+                        self.lost();
                         wait = Duration::ZERO;
                         continue;
                     }
-                    Err(error) => error,
+                    Err(error) => {
+                        self.lost();
+                        self.left = Some(line.seat().server());
+                        if matches!(
+                            error,
+                            LinkError::Closed {
+                                code: Some(SERVICE_RESTART),
+                                ..
+                            }
+                        ) {
+                            line.seat().is_away(Instant::now());
+                        }
+                        error
+                    }
                 },
                 Err(error) => error,
             };
             self.shared.stats.error(&error.to_string());
-            let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempts));
-            wait = longest
-                .min(LONGEST_WAIT)
-                .mul_f64(self.rng.random_range(0.5..=1.0));
+            wait = self.backoff(attempts, error.retry_after());
             attempts += 1;
         }
         self.give_up().await;
+    }
+
+    /// How long to wait before the next attempt. A server that says when to come back is heeded,
+    /// and not by all in the same moment.
+    fn backoff(&mut self, attempts: u32, asked: Option<Duration>) -> Duration {
+        let longest = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(attempts));
+        let jitter = self.rng.random_range(0.5..=1.0);
+        asked.unwrap_or_default() + longest.min(LONGEST_WAIT).mul_f64(jitter)
+    }
+
+    fn lost(&mut self) {
+        self.shared.stats.sent(Action::Return);
+        self.lost_at = Some(Instant::now());
     }
 
     /// Waits without a line; false when the run is over.
@@ -110,16 +144,31 @@ impl Member {
         let _permit = shared.dials.acquire().await;
         let begun = Instant::now();
         shared.stats.sent(Action::Connect);
-        let options = &shared.options;
-        let chosen = self.rng.random_range(0..options.servers.len());
-        let password = options.password.as_ref().map(String::as_bytes);
-        let opened = shared
+        let seat = shared.servers.choose(self.left, begun, &mut self.rng);
+        let password = shared.options.password.as_ref().map(String::as_bytes);
+        let opening = shared
             .dialer
-            .dial(&options.servers[chosen], &self.id, password)
-            .await?;
+            .dial_from(seat.url(), &self.id, password, self.source);
+        let opened = match opening.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.left = Some(seat.server());
+                if matches!(error, LinkError::Socket(_) | LinkError::TimedOut) {
+                    seat.is_away(Instant::now());
+                }
+                return Err(error);
+            }
+        };
         shared.stats.answered(Action::Connect, begun.elapsed());
-        let mut line = Line::new(opened, shared.stats.clone());
-        self.boot(&mut line).await?;
+        let mut line = Line::new(opened, seat, shared.stats.clone());
+        if let Err(error) = self.boot(&mut line).await {
+            self.left = Some(line.seat().server());
+            return Err(error);
+        }
+        if let Some(lost_at) = self.lost_at.take() {
+            shared.stats.answered(Action::Return, lost_at.elapsed());
+        }
+        self.left = None;
         Ok(line)
     }
 
@@ -137,7 +186,7 @@ impl Member {
                 .await?;
             let conf = match conf {
                 Ok(Ok(conf)) => conf.message,
-                Ok(Err(error)) | Err(error) => return Err(LinkError::Closed(error.to_string())),
+                Ok(Err(error)) | Err(error) => return Err(LinkError::Boot(error.to_string())),
             };
             let interval = u64::try_from(conf.interval).unwrap_or(0);
             if conf.status == RegistrationStatus::Accepted {

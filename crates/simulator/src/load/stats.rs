@@ -1,23 +1,23 @@
-//! What is counted while a load runs, and the table at its end.
+//! What is counted while a load runs.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
-
-/// Different errors that are told apart; the rest is counted together.
-const MAX_ERRORS: usize = 32;
+use super::tally::{Counted, Tally, Times, count_error};
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Action {
     /// TCP and the upgrade.
     Connect,
+    /// From a line that was lost to the next one that is accepted.
+    Return,
     /// BootNotification.
     Boot,
     /// Heartbeat.
@@ -34,8 +34,9 @@ pub enum Action {
 
 impl Action {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connect,
+        Self::Return,
         Self::Boot,
         Self::Heartbeat,
         Self::Status,
@@ -48,6 +49,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "(connect)",
+            Self::Return => "(reconnected)",
             Self::Boot => "BootNotification",
             Self::Heartbeat => "Heartbeat",
             Self::Status => "StatusNotification",
@@ -55,6 +57,25 @@ impl Action {
             Self::Meter => "MeterValues",
             Self::Stop => "StopTransaction",
         }
+    }
+
+    /// Whether it is a call, and not something that happens to the line.
+    pub const fn is_call(self) -> bool {
+        !matches!(self, Self::Connect | Self::Return)
+    }
+}
+
+impl From<Action> for &'static str {
+    fn from(action: Action) -> Self {
+        action.as_str()
+    }
+}
+
+impl TryFrom<String> for Action {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|action| action.as_str() == name);
+        named.ok_or_else(|| format!("{name} is none of the actions"))
     }
 }
 
@@ -78,7 +99,7 @@ struct Counts {
 }
 
 /// The counters at one moment, for a line of progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Chargers with a line.
     pub connected: usize,
@@ -90,6 +111,20 @@ pub struct Snapshot {
     pub answered: u64,
     /// Errors so far, refusals included.
     pub errors: u64,
+    /// The 99th percentile of the slowest action but booting, in microseconds.
+    pub p99_us: u64,
+}
+
+impl Snapshot {
+    /// Adds another part's.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.connected += other.connected;
+        self.booted += other.booted;
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.errors += other.errors;
+        self.p99_us = self.p99_us.max(other.p99_us);
+    }
 }
 
 impl Stats {
@@ -110,9 +145,7 @@ impl Stats {
 
     pub(super) fn error(&self, error: &str) {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = errors.contains_key(error) || errors.len() < MAX_ERRORS;
-        let key = if known { error } else { "others" };
-        *errors.entry(key.to_owned()).or_default() += 1;
+        count_error(&mut errors, error, 1);
     }
 
     pub(super) fn connected(&self) -> &AtomicUsize {
@@ -145,49 +178,44 @@ impl Stats {
 
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
-        let calls = || self.actions.iter().skip(1);
+        let calls = || {
+            let actions = Action::ALL.into_iter().filter(|action| action.is_call());
+            actions.map(|action| (action, &self.actions[action as usize]))
+        };
+        let slowest = calls()
+            .filter(|(action, _)| *action != Action::Boot)
+            .map(|(_, counts)| counts.latency.quantile(990))
+            .max();
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         Snapshot {
             connected: self.connected.load(Relaxed),
             booted: self.booted.load(Relaxed),
-            sent: calls().map(|counts| counts.sent.load(Relaxed)).sum(),
-            answered: calls().map(|counts| counts.answered.load(Relaxed)).sum(),
+            sent: calls().map(|(_, counts)| counts.sent.load(Relaxed)).sum(),
+            answered: calls()
+                .map(|(_, counts)| counts.answered.load(Relaxed))
+                .sum(),
             errors: errors.values().sum(),
+            p99_us: u64::try_from(slowest.unwrap_or_default().as_micros()).unwrap_or(u64::MAX),
         }
     }
 
-    /// The 99th percentile of one action's latency so far.
-    pub fn p99(&self, action: Action) -> Duration {
-        self.actions[action as usize].latency.quantile(990)
-    }
-
-    pub(super) fn report(&self, chargers: usize, times: Times) -> Report {
-        let rows = Action::ALL.into_iter().filter_map(|action| {
+    /// What came of it, to be added to what came of other parts of the run.
+    pub(super) fn tally(&self, chargers: usize, times: Times) -> Tally {
+        let count = |action: Action| {
             let counts = &self.actions[action as usize];
-            let sent = counts.sent.load(Relaxed);
-            let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-            let answered = counts.answered.load(Relaxed);
-            #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-            let per_second = answered as f64 / times.work.as_secs_f64().max(1e-3);
-            let part_of_work = !matches!(action, Action::Connect | Action::Boot);
-            (sent > 0).then(|| Row {
-                action: action.as_str(),
-                sent,
-                answered,
+            Counted {
+                action,
+                sent: counts.sent.load(Relaxed),
+                answered: counts.answered.load(Relaxed),
                 refused: counts.refused.load(Relaxed),
-                per_second: part_of_work.then_some(per_second),
-                p50_ms: millis(counts.latency.quantile(500)),
-                p99_ms: millis(counts.latency.quantile(990)),
-                max_ms: millis(counts.latency.max()),
-            })
-        });
-        Report {
+                latency: counts.latency.latencies(),
+            }
+        };
+        Tally {
             chargers,
             connected: self.connected.load(Relaxed),
-            connect_seconds: times.gather.map(|took| took.as_secs_f64()),
-            storm_seconds: times.storm.map(|took| took.as_secs_f64()),
-            work_seconds: times.work.as_secs_f64(),
-            actions: rows.collect(),
+            times,
+            actions: Action::ALL.map(count).to_vec(),
             behind: self.behind.load(Relaxed),
             server_calls: self.server_calls.load(Relaxed),
             errors: self
@@ -196,110 +224,5 @@ impl Stats {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
         }
-    }
-}
-
-/// How long the parts of a run took; nothing for a part that was not completed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    pub(super) gather: Option<Duration>,
-    pub(super) storm: Option<Duration>,
-    pub(super) work: Duration,
-}
-
-/// What came of a run. `Display` is the table.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Chargers that were to take part.
-    pub chargers: usize,
-    /// Chargers with a line at the end of the work.
-    pub connected: usize,
-    /// Until all were connected and accepted; nothing if that never was.
-    pub connect_seconds: Option<f64>,
-    /// Until all were back after the storm; nothing if there was none, or they never were.
-    pub storm_seconds: Option<f64>,
-    /// How long the work lasted.
-    pub work_seconds: f64,
-    /// One row an action. Connecting and booting count from the beginning, the rest from when the
-    /// work began.
-    pub actions: Vec<Row>,
-    /// Calls made later than the rate asked for, because the answer before them was late.
-    pub behind: u64,
-    /// Calls of the server that were answered.
-    pub server_calls: u64,
-    /// What went wrong, and how often.
-    pub errors: BTreeMap<String, u64>,
-}
-
-/// One action.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// Its name.
-    pub action: &'static str,
-    /// How often.
-    pub sent: u64,
-    /// How often it was acknowledged.
-    pub answered: u64,
-    /// How often it was refused.
-    pub refused: u64,
-    /// Acknowledgements a second; none for what is not part of the work.
-    pub per_second: Option<f64>,
-    /// Half took no longer than this from call to answer.
-    pub p50_ms: f64,
-    /// 99 of a hundred took no longer than this.
-    pub p99_ms: f64,
-    /// None took longer than this.
-    pub max_ms: f64,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} of {} chargers connected",
-            self.connected, self.chargers
-        )?;
-        match self.connect_seconds {
-            Some(seconds) => writeln!(f, "all connected and booted after {seconds:.1} s")?,
-            None => writeln!(f, "never all connected and booted")?,
-        }
-        if let Some(seconds) = self.storm_seconds {
-            writeln!(f, "all back after the storm in {seconds:.1} s")?;
-        }
-        writeln!(f, "worked for {:.1} s\n", self.work_seconds)?;
-        writeln!(
-            f,
-            "{:<20} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9}",
-            "", "sent", "answered", "refused", "per s", "p50 ms", "p99 ms", "max ms"
-        )?;
-        for row in &self.actions {
-            let per_second = row.per_second.map(|rate| format!("{rate:.1}"));
-            writeln!(
-                f,
-                "{:<20} {:>9} {:>9} {:>8} {:>9} {:>9.2} {:>9.2} {:>9.2}",
-                row.action,
-                row.sent,
-                row.answered,
-                row.refused,
-                per_second.as_deref().unwrap_or("-"),
-                row.p50_ms,
-                row.p99_ms,
-                row.max_ms
-            )?;
-        }
-        if self.behind > 0 {
-            writeln!(
-                f,
-                "\n{} calls were later than the rate asked for",
-                self.behind
-            )?;
-        }
-        if self.server_calls > 0 {
-            writeln!(f, "\n{} calls of the server answered", self.server_calls)?;
-        }
-        for (error, times) in &self.errors {
-            writeln!(f, "\n{times:>9} × {error}")?;
-        }
-        Ok(())
     }
 }

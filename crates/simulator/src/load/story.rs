@@ -12,7 +12,7 @@ use ocpp::v16::{
 };
 
 use super::Profile;
-use super::journal::Entry;
+use super::journal::{Entry, mark};
 use super::stats::Action;
 
 /// Meter values in a charge.
@@ -136,6 +136,7 @@ impl Story {
         };
         let mut call = StatusNotification::new(self.connector.into(), word);
         call.timestamp = Some(now);
+        call.info = Some(mark(self.order, now));
         let mut message = self.message(Action::Status, call.into(), now);
         message.status = Some(status);
         message
@@ -192,10 +193,10 @@ impl Story {
             charger: charger.to_owned(),
             order: self.order,
             acknowledged: payload.is_some(),
-            action: message.action.as_str(),
+            action: message.action,
             connector: message.connector,
             timestamp: message.timestamp,
-            status: message.status,
+            status: message.status.map(Into::into),
             transaction_id: self.transaction.filter(|_| transactional),
             energy_wh: message.energy_wh,
         };

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
+use yawc::close::CloseCode;
 use yawc::{Frame, HttpWebSocket, OpCode, Options, WebSocket};
 
 /// What came in, in order.
@@ -36,6 +37,8 @@ pub enum Reaction {
     Answer(Value),
     /// The line goes before the answer.
     HangUp,
+    /// The line is closed with this code instead of an answer.
+    Close(u16),
 }
 
 type React = Box<dyn FnMut(&str, &Value) -> Option<Reaction> + Send>;
@@ -44,6 +47,8 @@ type Asked = (String, Value, oneshot::Sender<Value>);
 struct Inner {
     seen: Mutex<Vec<Seen>>,
     react: Mutex<React>,
+    /// Status and `Retry-After` of the handshakes that are refused, and how many still are.
+    refuse: Mutex<(u16, u32, usize)>,
     asks: Mutex<Option<mpsc::Sender<Asked>>>,
 }
 
@@ -66,6 +71,7 @@ impl FakeServer {
         let inner = Arc::new(Inner {
             seen: Mutex::new(Vec::new()),
             react: Mutex::new(Box::new(react)),
+            refuse: Mutex::new((0, 0, 0)),
             asks: Mutex::new(None),
         });
         let server = Self { inner, url };
@@ -108,6 +114,13 @@ impl FakeServer {
             *response.status_mut() = StatusCode::NOT_FOUND;
             return response;
         }
+        if let Some((status, retry_after)) = self.refusal() {
+            let mut response = Response::new(Empty::new());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            let headers = response.headers_mut();
+            headers.insert("retry-after", retry_after.into());
+            return response;
+        }
         let options = Options::default().with_low_latency_compression();
         let options = options
             .client_no_context_takeover()
@@ -124,6 +137,14 @@ impl FakeServer {
             }
         });
         response
+    }
+
+    /// What the next handshake is refused with, if it is.
+    fn refusal(&self) -> Option<(u16, u32)> {
+        let (status, retry_after, left) = &mut *self.inner.refuse.lock().unwrap();
+        let refused = *left > 0;
+        *left = left.saturating_sub(1);
+        refused.then_some((*status, *retry_after))
     }
 
     async fn serve(self, mut socket: HttpWebSocket, path: String, connection: usize) {
@@ -155,6 +176,11 @@ impl FakeServer {
                     self.inner.seen.lock().unwrap().push(seen);
                     let conf = match reaction {
                         Some(Reaction::HangUp) => return,
+                        Some(Reaction::Close(code)) => {
+                            let close = Frame::close(CloseCode::from(code), "elsewhere, please");
+                            let _ = socket.send(close).await;
+                            return;
+                        }
                         Some(Reaction::Answer(conf)) => conf,
                         None => proper(&call.action, &mut transactions),
                     };
@@ -170,6 +196,21 @@ impl FakeServer {
                 odd => panic!("{odd:?}"),
             }
         }
+    }
+
+    /// Refuses so many handshakes from now on, with this status and this many seconds of
+    /// `Retry-After`.
+    pub fn refuse(&self, status: u16, retry_after: u32, handshakes: usize) {
+        *self.inner.refuse.lock().unwrap() = (status, retry_after, handshakes);
+    }
+
+    /// How many handshakes came in so far.
+    pub fn handshakes(&self) -> usize {
+        let seen = self.seen();
+        let handshakes = seen
+            .iter()
+            .filter(|it| matches!(it, Seen::Handshake { .. }));
+        handshakes.count()
     }
 
     /// Everything that came in so far.

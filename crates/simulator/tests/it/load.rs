@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fake::{FakeServer, Reaction, Seen};
 
-fn options(server: &FakeServer, profile: Profile) -> Options {
+pub fn options(server: &FakeServer, profile: Profile) -> Options {
     Options {
         servers: vec![server.url.clone()],
         chargers: 20,

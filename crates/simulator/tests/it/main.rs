@@ -6,8 +6,11 @@
     reason = "a test may panic; helpers of tests are not recognised as such"
 )]
 
+mod crew;
 mod fake;
 mod load;
 mod rest;
+mod servers;
 mod socket;
+mod verify;
 mod world;

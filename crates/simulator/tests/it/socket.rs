@@ -125,7 +125,7 @@ async fn a_refusal_says_what_to_do() {
     let server = FakeServer::start(|_, _| None).await;
     let dialer = Dialer::default();
     let refused = dialer.dial(&server.url, "stranger", None).await;
-    let Err(error @ LinkError::Refused(404)) = refused else {
+    let Err(error @ LinkError::Refused { status: 404, .. }) = refused else {
         panic!("refused")
     };
     assert!(error.to_string().contains("create it first"));

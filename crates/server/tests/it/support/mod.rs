@@ -18,7 +18,7 @@ mod server;
 mod services;
 mod traffic;
 
-pub use access::Access;
+pub use access::{ADMIN_TOKEN, Access};
 pub use cable::Cable;
 pub use charger::{Charger, Ended};
 pub use client::{Answer, Client, SentEvent};

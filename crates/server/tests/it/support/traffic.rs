@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use simulator::load::{Action, Entry, Kind, Ledger, verify};
+use simulator::rest::Api;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::charger::Refusal;
-use super::{Access, Charger, PATIENCE, eventually};
+use super::{ADMIN_TOKEN, Access, Charger, PATIENCE, eventually};
 
 /// The energy of each of their charges.
 const ENERGY: i64 = 5_000;
@@ -28,16 +31,8 @@ pub struct Traffic {
 #[derive(Debug, Default)]
 pub struct Acknowledged {
     id: String,
-    /// The marks of its status changes.
-    statuses: Vec<String>,
-    /// Transaction ids.
-    starts: Vec<i64>,
-    /// Transaction ids.
-    stops: Vec<i64>,
-    /// Transaction ids and readings.
-    readings: Vec<(i64, i64)>,
-    /// Starts that were told, whether they were acknowledged or not.
-    starts_told: usize,
+    /// What it told, in order; the last may not have been acknowledged.
+    entries: Vec<Entry>,
     /// What it should not have been told.
     refusals: Vec<(String, Refusal)>,
 }
@@ -127,49 +122,75 @@ impl Worker {
     async fn charge(&mut self, hour: i64) -> Option<()> {
         let minute = |minute: i64| {
             let seconds = 1_760_000_000 + hour * 3_600 + minute * 60;
-            jiff::Timestamp::from_second(seconds).unwrap().to_string()
+            Timestamp::from_second(seconds).unwrap()
         };
         let meter = hour * ENERGY;
-        self.status("Preparing").await?;
+        self.status("Preparing", minute(0)).await?;
         let start = json!({
-            "connectorId": 1, "idTag": "TAG", "meterStart": meter, "timestamp": minute(0),
+            "connectorId": 1, "idTag": "TAG", "meterStart": meter,
+            "timestamp": minute(0).to_string(),
         });
-        self.done.starts_told += 1;
-        let conf = self.tell("StartTransaction", start).await?;
+        let entry = self.entry(Action::Start, minute(0), meter, None);
+        let conf = self.tell(entry, start).await?;
         let transaction = conf["transactionId"].as_i64().unwrap_or(-1);
-        self.done.starts.push(transaction);
-        self.status("Charging").await?;
+        self.status("Charging", minute(1)).await?;
         for (at, share) in [(20, ENERGY / 3), (40, ENERGY / 2)] {
             let told = json!({
                 "connectorId": 1, "transactionId": transaction,
                 "meterValue": [{
-                    "timestamp": minute(at),
+                    "timestamp": minute(at).to_string(),
                     "sampledValue": [{"value": (meter + share).to_string()}],
                 }],
             });
-            self.tell("MeterValues", told).await?;
-            self.done.readings.push((transaction, meter + share));
+            let entry = self.entry(Action::Meter, minute(at), meter + share, Some(transaction));
+            self.tell(entry, told).await?;
         }
         let stop = json!({
-            "transactionId": transaction, "meterStop": meter + ENERGY, "timestamp": minute(59),
+            "transactionId": transaction, "meterStop": meter + ENERGY,
+            "timestamp": minute(59).to_string(),
         });
-        self.tell("StopTransaction", stop).await?;
-        self.done.stops.push(transaction);
-        self.status("Available").await
+        let entry = self.entry(Action::Stop, minute(59), meter + ENERGY, Some(transaction));
+        self.tell(entry, stop).await?;
+        self.status("Available", minute(59)).await
     }
 
-    async fn status(&mut self, status: &str) -> Option<()> {
-        let mark = format!("mark {}", self.done.statuses.len());
+    async fn status(&mut self, status: &'static str, at: Timestamp) -> Option<()> {
+        let mut entry = self.entry(Action::Status, at, 0, None);
+        entry.status = Some(status.into());
+        entry.energy_wh = None;
         let told = json!({
-            "connectorId": 1, "status": status, "errorCode": "NoError", "info": mark,
+            "connectorId": 1, "status": status, "errorCode": "NoError", "info": entry.mark(),
         });
-        self.tell("StatusNotification", told).await?;
-        self.done.statuses.push(mark);
+        self.tell(entry, told).await?;
         Some(())
     }
 
-    /// Tells something until it is acknowledged. `None` when this is the end.
-    async fn tell(&mut self, action: &str, payload: Value) -> Option<Value> {
+    fn entry(&self, action: Action, at: Timestamp, meter: i64, transaction: Option<i64>) -> Entry {
+        Entry {
+            charger: self.done.id.clone(),
+            order: self.done.entries.len() as u64,
+            acknowledged: false,
+            action,
+            connector: 1,
+            timestamp: at,
+            status: None,
+            transaction_id: transaction,
+            energy_wh: u64::try_from(meter).ok(),
+        }
+    }
+
+    /// Tells something until it is acknowledged, and notes it. `None` when this is the end.
+    async fn tell(&mut self, mut entry: Entry, payload: Value) -> Option<Value> {
+        let answer = self.answer_to(entry.action.as_str(), &payload).await;
+        entry.acknowledged = answer.is_some();
+        if let (Action::Start, Some(conf)) = (entry.action, &answer) {
+            entry.transaction_id = conf["transactionId"].as_i64();
+        }
+        self.done.entries.push(entry);
+        answer
+    }
+
+    async fn answer_to(&mut self, action: &str, payload: &Value) -> Option<Value> {
         loop {
             if self.stop.is_cancelled() {
                 return None;
@@ -209,60 +230,24 @@ impl Worker {
     }
 }
 
-impl Acknowledged {
-    /// Holds what the charger was told against what the server knows.
-    pub async fn is_known_to(&self, access: &Access) {
-        let id = &self.id;
-        assert_eq!(self.refusals, [], "{id}");
-        let history = access.history(id).await;
-        let marks: Vec<_> = history
-            .iter()
-            .filter_map(|event| event["data"]["info"].as_str())
-            .collect();
-        for mark in &self.statuses {
-            assert!(marks.contains(&mark.as_str()), "{id}: {mark} is lost");
-        }
-        let sessions = access.sessions(id).await;
-        let session = |transaction: &i64| {
-            let transaction = transaction.to_string();
-            let mut found = sessions
-                .iter()
-                .filter(|s| s["transaction_id"] == transaction);
-            let session = found.next();
-            session.unwrap_or_else(|| panic!("{id}: transaction {transaction} is lost"))
-        };
-        for start in &self.starts {
-            session(start);
-        }
-        // Each start made one session, however often it was told.
-        assert!(sessions.len() <= self.starts_told, "{id}: {sessions:?}");
-        for stop in &self.stops {
-            let session = session(stop);
-            assert_eq!(session["energy_wh"], ENERGY, "{id}: {session}");
-            assert_eq!(session["billing_ready"], true, "{id}: {session}");
-        }
-        for start in &self.starts {
-            let path = format!("sessions/{}", session(start)["id"].as_str().unwrap());
-            let detail = access.viewer().get(&path).await.ok();
-            let values = detail["meter_values"].as_array().unwrap();
-            for (_, energy) in self.readings.iter().filter(|(of, _)| of == start) {
-                let kept = values.iter().any(|value| value["energy_wh"] == *energy);
-                assert!(kept, "{id}: reading {energy} of {start} is lost");
-            }
-        }
-    }
-}
-
-/// Holds what all chargers were told against what the server knows, and that no two of them were
-/// given the same transaction.
+/// Holds what all chargers were told against what the server knows: nothing is missing, nothing is
+/// there twice, and every ended session can be billed.
 pub async fn all_known(all: &[Acknowledged], access: &Access) {
-    let mut starts: Vec<i64> = all.iter().flat_map(|done| done.starts.clone()).collect();
-    let given = starts.len();
-    starts.sort_unstable();
-    starts.dedup();
-    assert_eq!(starts.len(), given, "a transaction id was given twice");
-    assert!(given >= all.len(), "too little happened");
-    let checks = stream::iter(all).for_each_concurrent(8, |done| done.is_known_to(access));
-    let checked = tokio::time::timeout(PATIENCE * 3, checks).await;
-    checked.expect("the server is too slow to be asked");
+    let mut ledger = Ledger::default();
+    for done in all {
+        assert_eq!(done.refusals, [], "{}", done.id);
+        done.entries
+            .iter()
+            .for_each(|entry| ledger.add(entry.clone()));
+    }
+    let url = format!("http://{}", access.address).parse().unwrap();
+    let servers = [Api::beside(&url, ADMIN_TOKEN).unwrap()];
+    let verdict = tokio::time::timeout(PATIENCE * 3, verify(&ledger, &servers, |_| ())).await;
+    let verdict = verdict
+        .expect("the server is too slow to be asked")
+        .unwrap();
+    assert!(verdict.is_good(), "{verdict}");
+    assert_eq!(verdict.billable, verdict.of(Kind::End).found, "{verdict}");
+    let begins = verdict.of(Kind::Begin).found;
+    assert!(begins >= all.len() as u64, "too little happened: {verdict}");
 }
