@@ -86,6 +86,12 @@ pub struct Config {
     #[arg(long, value_name = "URL", help_heading = "Storage", value_parser = values::redis_url)]
     pub redis_url: Option<ServiceUrl>,
 
+    /// How many days events are kept, and with them every station's history (1 to 36500). Without
+    /// it they are kept for ever.
+    #[arg(long, value_name = "DAYS", help_heading = "Storage")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub event_retention_days: Option<u32>,
+
     /// What this node is called. Of a name there is one at a time: a node takes the place of the one
     /// that had its name before, and ends at once what that left open. Without it, the machine's
     /// name and the port.
@@ -254,6 +260,12 @@ const DERIVED_DEFAULTS: [(&str, &str); 4] = [
 ];
 
 impl Config {
+    /// How long events are kept; `None` is for ever.
+    pub fn event_retention(&self) -> Option<Duration> {
+        let days = self.event_retention_days?;
+        Some(Duration::from_hours(u64::from(days) * 24))
+    }
+
     /// The defaults, without looking at flags, environment or file: where tests start from.
     pub fn defaults() -> Self {
         Flags::default().resolve(&[], None).unwrap_or_else(|error| {

@@ -204,6 +204,7 @@ async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
             heartbeat_interval: config.heartbeat_interval,
             ping_interval: config.ping_interval,
             command_timeout: config.command_timeout,
+            event_retention: config.event_retention(),
         },
     }))
 }

@@ -77,6 +77,8 @@ pub struct Settings {
     pub ping_interval: Duration,
     /// How long a command may take, from asking to its outcome.
     pub command_timeout: Duration,
+    /// How long events are kept; `None` is for ever.
+    pub event_retention: Option<Duration>,
 }
 
 impl App {

@@ -1,6 +1,7 @@
 //! The event log: append-only, one gapless sequence in the order of the commits.
 
 use domain::{Event, NewEvent, StationId};
+use jiff::Timestamp;
 
 use crate::apply::Places;
 use crate::batch::{Batch, Statement};
@@ -37,6 +38,19 @@ pub(crate) const AFTER_OF_STATION: &str = "SELECT seq, doc FROM events \
 pub(crate) const HISTORY: &str = "SELECT seq, doc FROM events WHERE station_id = $1 AND seq < $2 \
      ORDER BY seq DESC LIMIT $3";
 
+/// The place of the oldest event that is kept.
+pub(crate) const OLDEST: &str = "SELECT COALESCE(MIN(seq), 0) FROM events";
+
+/// Forgets old events. They lie in the order in which they happened, so only the oldest ones have
+/// to be looked at.
+pub(crate) const FORGET: &str = "DELETE FROM events WHERE at < $1 \
+     AND seq < (SELECT MIN(seq) + $2 FROM events)";
+pub(crate) const FORGETTABLE: &str =
+    "SELECT COUNT(*) FROM (SELECT at FROM events ORDER BY seq LIMIT 1) AS oldest WHERE at < $1";
+
+/// Events forgotten at a time: the writer has other work waiting.
+const FORGOTTEN_AT_A_TIME: i64 = 5_000;
+
 /// Which events to read.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
@@ -60,6 +74,22 @@ impl Store {
                 self.read_events(AFTER_OF_STATION, &values).await
             }
         }
+    }
+
+    /// The place of the oldest event that is kept; 0 when there is none.
+    pub async fn oldest_seq(&self) -> Result<i64, StoreError> {
+        let rows = self.pool.fetch(OLDEST, &[]).await?;
+        rows.first().map_or(Ok(0), |row| row.int(0))
+    }
+
+    /// Forgets some of the events from before a time, the oldest first, and tells whether there may
+    /// be more.
+    pub async fn forget_events(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let before = before.as_microsecond();
+        let values = vec![before.into(), FORGOTTEN_AT_A_TIME.into()];
+        self.writer.run(FORGET, values).await?;
+        let rows = self.pool.fetch(FORGETTABLE, &[before.into()]).await?;
+        Ok(rows.first().map_or(Ok(0), |row| row.int(0))? > 0)
     }
 
     /// Reads a station's events, newest first, before a place in the sequence.

@@ -169,6 +169,13 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
         "The database does not answer, or too much is waiting.",
     );
     problem(operation, "504", "It took too long.");
+    if operation.parameters.iter().flatten().any(is_bookmark) {
+        problem(
+            operation,
+            "410",
+            "Events after that one are kept no longer.",
+        );
+    }
     if path.contains('{') {
         problem(operation, "404", "There is no such thing.");
     }
@@ -211,6 +218,10 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
         );
         problem(operation, "400", "The request could not be read.");
     }
+}
+
+fn is_bookmark(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if parameter.name == "Last-Event-ID")
 }
 
 fn is_query(parameter: &RefOr<Parameter>) -> bool {

@@ -16,12 +16,34 @@ impl App {
         Ok(self.store.station_history(id, before, limit).await?)
     }
 
-    /// Follows the events after `after`, or those to come.
+    /// Follows the events after `after`, or those to come. Refused when some of them are kept no
+    /// longer: who goes on from there would miss them without knowing.
     pub async fn follow(
         &self,
         after: Option<i64>,
         station_id: Option<StationId>,
     ) -> Result<Follower, AppError> {
+        if let Some(after) = after {
+            let oldest = self.store.oldest_seq().await?;
+            if oldest > after + 1 {
+                return Err(AppError::Forgotten(format!(
+                    "events up to {} are kept no longer; read what you need anew, and follow \
+                     without Last-Event-ID",
+                    oldest - 1
+                )));
+            }
+        }
         Ok(self.bus.follow(after, station_id).await?)
+    }
+
+    /// Forgets events that are older than they are to be kept.
+    pub async fn forget_events(&self) -> Result<(), AppError> {
+        let Some(kept) = self.settings.event_retention else {
+            return Ok(());
+        };
+        if let Ok(before) = self.clock.now().checked_sub(kept) {
+            while self.store.forget_events(before).await? {}
+        }
+        Ok(())
     }
 }

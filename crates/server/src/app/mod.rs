@@ -67,6 +67,9 @@ pub enum AppError {
     /// The charger is connected to another node, which cannot be reached now.
     #[error("the node that holds the charger cannot be reached")]
     Unreachable,
+    /// What is asked for was there once, and is kept no longer.
+    #[error("{0}")]
+    Forgotten(String),
     /// Too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Busy,

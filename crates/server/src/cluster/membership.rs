@@ -149,6 +149,7 @@ impl House {
             }
             self.swept = Some(Instant::now());
             forget_requests(app).await?;
+            app.forget_events().await?;
         }
         self.living = living;
         Ok(())

@@ -14,6 +14,7 @@ both!(
     a_stream_of_one_station_tells_of_it_alone,
     streams_end_with_the_server,
     a_place_in_the_stream_must_be_one,
+    a_place_that_is_kept_no_longer_is_told,
 );
 
 async fn a_history_is_read_in_pages(backend: Backend) {
@@ -346,4 +347,27 @@ async fn report(server: &Access, station: &str, status: &str) {
         .put(&path, json!({"status": status}))
         .await
         .expect(200);
+}
+
+async fn a_place_that_is_kept_no_longer_is_told(backend: Backend) {
+    let server = Server::start_with(backend, &[("EVENT_RETENTION_DAYS", "1")]).await;
+    server.enter("S").await;
+    let last = server.app().store.last_seq().await.unwrap();
+    let from = |seq: i64| server.viewer().with("last-event-id", seq);
+    from(0)
+        .follow("events")
+        .await
+        .next_of("station.created")
+        .await;
+    // Two days later.
+    let now = server.app().clock.now();
+    let later = now + jiff::SignedDuration::from_hours(48);
+    while server.app().store.forget_events(later).await.unwrap() {}
+    report(&server, "S", "available").await;
+    let problem = from(0).get("events").await.problem(410);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("kept no longer"), "{detail}");
+    // Who had seen them all misses nothing.
+    let next = from(last).follow("events").await.next().await.unwrap();
+    assert_eq!(next.id, last + 1);
 }

@@ -7,7 +7,7 @@ use domain::{Event, EventKind};
 use store::{Commit, EventFilter, Store};
 
 use crate::support::Database;
-use crate::support::things::{enter, id, note, reported, said, status};
+use crate::support::things::{at, enter, id, note, reported, said, status};
 
 both!(
     events_are_gapless_in_the_order_of_the_commits,
@@ -15,6 +15,7 @@ both!(
     nodes_share_one_sequence,
     events_of_one_station,
     events_come_back_as_they_were,
+    old_events_are_forgotten_the_oldest_first,
 );
 
 /// Reads everything after a place, page by page.
@@ -191,4 +192,31 @@ async fn events_come_back_as_they_were(database: Database) {
         event: nameless,
     };
     assert_eq!(read_all(&store, 0).await, [expected]);
+}
+
+async fn old_events_are_forgotten_the_oldest_first(database: Database) {
+    let store = database.open().await;
+    assert_eq!(store.oldest_seq().await.unwrap(), 0);
+    let day = |day: i64| {
+        let mut event = note(format!("day {day}"));
+        event.at = at(day * 86_400);
+        event
+    };
+    // More of each day than one statement forgets.
+    for number in 0..3 {
+        let events = vec![day(number); 6_000];
+        store.commit(Commit::of_events(events)).await.unwrap();
+    }
+    assert!(!store.forget_events(at(0)).await.unwrap());
+    assert_eq!(store.oldest_seq().await.unwrap(), 1);
+    let mut rounds = 1;
+    while store.forget_events(at(86_400)).await.unwrap() {
+        rounds += 1;
+    }
+    assert_eq!((rounds, store.oldest_seq().await.unwrap()), (2, 6_001));
+    // What is kept is whole, and the sequence goes on.
+    let kept = read_all(&store, 0).await;
+    assert_eq!(kept.len(), 12_000);
+    store.commit(Commit::of_events(vec![day(4)])).await.unwrap();
+    assert_eq!(store.last_seq().await.unwrap(), 18_001);
 }
