@@ -1,0 +1,74 @@
+"""The programs the checks run, and how they say what they found."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent
+PROGRAMS = HOME.parent / ".testenv/monitoring-programs"
+
+# Each program, and the Debian package it comes in.
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+}
+# As those call them who do not package for Debian.
+OTHER_NAMES = {
+    "prometheus-alertmanager": "alertmanager",
+    "prometheus-blackbox-exporter": "blackbox_exporter",
+}
+
+
+@cache
+def program(name: str) -> str:
+    """Where a program is: installed, or unpacked beside the other test services.
+
+    Debian's packages start a service when they are installed. Unpacking them runs nothing, needs
+    no root, and leaves the machine as it was.
+    """
+    for known in (name, OTHER_NAMES.get(name)):
+        if known and (found := shutil.which(known)):
+            return found
+    unpacked = PROGRAMS / "usr/bin" / name
+    if not unpacked.is_file():
+        unpack(PACKAGES[name])
+    return str(unpacked)
+
+
+def unpack(package: str) -> None:
+    if not shutil.which("apt-get"):
+        raise SystemExit(f"the checks need {package}, which this machine lacks")
+    print(f"  packages  unpacking {package}")
+    PROGRAMS.mkdir(parents=True, exist_ok=True)
+    download = ["apt-get", "-q", "download", package]
+    got = subprocess.run(download, cwd=PROGRAMS, capture_output=True, text=True, check=False)
+    if got.returncode != 0:
+        # The lists of packages are old or were never fetched.
+        subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(download, cwd=PROGRAMS, check=True, stdout=subprocess.DEVNULL)
+    for file in PROGRAMS.glob(f"{package}_*.deb"):
+        subprocess.run(["dpkg-deb", "-x", str(file), str(PROGRAMS)], check=True)
+        file.unlink()
+
+
+class Tally:
+    """Says `ok - …` or `not ok - …` for each thing tried, and remembers."""
+
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+
+    def check(self, name: str, fault: str | None = None) -> bool:
+        """Something was tried; `fault` says what is wrong with it."""
+        if fault:
+            self.failed += 1
+            print(f"not ok - {name}: {fault}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok - {name}", flush=True)
+        return not fault
