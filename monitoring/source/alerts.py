@@ -33,7 +33,7 @@ REACHABLE = [
         hold="1m",
         when=Condition("max by (<by>) (up{<service>})", "==", 0, "answers", step=1),
         summary="Enchufe is down",
-        description="No instance of Enchufe has answered a scrape of its metrics for a minute.",
+        description="No instance of Enchufe has answered a scrape of its metrics for <hold>.",
         dashboard="service",
     ),
     Alert(
@@ -53,7 +53,7 @@ REACHABLE = [
         when=Condition("min by (<each>) (up{<service>})", "==", 0, "answers", step=1),
         summary="An instance of Enchufe is down",
         description="The instance {{ $labels.pod }} has not answered a scrape of its metrics "
-        "for five minutes.",
+        "for <hold>.",
         dashboard="service",
     ),
     Alert(
@@ -64,7 +64,7 @@ REACHABLE = [
             "min by (<by>, instance) (probe_success{<healthz>})", "==", 0, "answers", step=1
         ),
         summary="Enchufe is not ready",
-        description="{{ $labels.instance }} has not answered with 200 for two minutes: the "
+        description="{{ $labels.instance }} has not answered with 200 for <hold>: the "
         "service is starting, stopping, or without its database.",
         dashboard="service",
     ),
@@ -74,7 +74,7 @@ REACHABLE = [
         hold="10m",
         when=Condition("absent(probe_success{<healthz>})", "==", 1, "probes missing", step=1),
         summary="Nobody asks /healthz",
-        description="The probe of /healthz has reported nothing for ten minutes: the blackbox "
+        description="The probe of /healthz has reported nothing for <hold>: the blackbox "
         "exporter is down or not configured.",
         dashboard="service",
     ),
@@ -233,7 +233,7 @@ CONTAINER = [
         ),
         summary="Enchufe uses more CPU than it requests",
         description="{{ $labels.pod }} has used {{ $value | humanizePercentage }} of the CPU "
-        "requested for it, over the last 5 minutes. When the machine is busy it will get less.",
+        "requested for it, over the last <recorded>. When the machine is busy it will get less.",
         dashboard="container",
     ),
     Alert(
@@ -251,7 +251,7 @@ CONTAINER = [
         ),
         summary="Enchufe is throttled at its CPU limit",
         description="{{ $labels.pod }} has used {{ $value | humanizePercentage }} of its CPU "
-        "limit over the last 5 minutes and is being throttled; the bound is <limit>.",
+        "limit over the last <recorded> and is being throttled; the bound is <limit>.",
         dashboard="container",
     ),
     Alert(

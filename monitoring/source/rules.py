@@ -86,14 +86,16 @@ class Alert:
         )
 
     def words(self, words: dict[str, str]) -> dict[str, str]:
+        """What its texts leave open, on top of what is known to all."""
         return {
             **words,
             "window": self.window,
+            "recorded": words["window"],
+            "hold": self.hold,
             "limit": in_words(self.when.threshold, self.when.unit),
         }
 
     def expression(self, words: dict[str, str]) -> str:
-        words = self.words(words)
         return "\nand\n".join(it.expression(words) for it in self.conditions)
 
     def rule(self, settings: dict, words: dict[str, str]) -> dict:

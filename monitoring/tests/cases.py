@@ -318,7 +318,7 @@ CASES = [
         ),
         fires_after=MINUTE,
         labels=PLACE,
-        says="No instance of Enchufe has answered a scrape of its metrics for a minute.",
+        says="No instance of Enchufe has answered a scrape of its metrics for 1m.",
         good=lambda _: {UP: Gauge(1), UP.replace("enchufe-0", "enchufe-1"): Gauge(1)},
     ),
     Case(
@@ -335,7 +335,7 @@ CASES = [
         same(lambda up, _quiet: {UP: Gauge(up), UP.replace("enchufe-0", "enchufe-1"): Gauge(1)}),
         fires_after=5 * MINUTE,
         labels=POD,
-        says="The instance enchufe-0 has not answered a scrape of its metrics for five minutes.",
+        says="The instance enchufe-0 has not answered a scrape of its metrics for 5m.",
         good=lambda _: {UP: Gauge(1)},
     ),
     Case(
@@ -343,7 +343,7 @@ CASES = [
         gauge(f"probe_success{{{PROBE}}}"),
         fires_after=2 * MINUTE,
         labels=PROBED,
-        says="http://enchufe:8081/healthz has not answered with 200 for two minutes: the service is starting, stopping, or without its database.",
+        says="http://enchufe:8081/healthz has not answered with 200 for 2m: the service is starting, stopping, or without its database.",
         good=lambda _: {f"probe_success{{{PROBE}}}": Gauge(1)},
     ),
     Case(
@@ -351,7 +351,7 @@ CASES = [
         same(lambda missing, _quiet: {} if missing else {f"probe_success{{{PROBE}}}": Gauge(0)}),
         fires_after=10 * MINUTE,
         labels={"job": "enchufe-healthz"},
-        says="The probe of /healthz has reported nothing for ten minutes: the blackbox exporter is down or not configured.",
+        says="The probe of /healthz has reported nothing for 10m: the blackbox exporter is down or not configured.",
         good=lambda _: {f"probe_success{{{PROBE}}}": Gauge(1)},
         fires_when_missing=True,
     ),
@@ -422,7 +422,7 @@ CASES = [
         fires_after=20 * MINUTE,
         labels=POD,
         kubernetes_labels=KUBE_LABELS,
-        says="enchufe-0 has used 101% of the CPU requested for it, over the last 5 minutes. When the machine is busy it will get less.",
+        says="enchufe-0 has used 101% of the CPU requested for it, over the last 5m. When the machine is busy it will get less.",
         good=lambda which: cpu_above_request(which, 0.1, None, None),
     ),
     Case(
@@ -431,7 +431,7 @@ CASES = [
         fires_after=10 * MINUTE,
         labels=POD,
         kubernetes_labels=KUBE_LABELS,
-        says="enchufe-0 has used 91% of its CPU limit over the last 5 minutes and is being throttled; the bound is 90%.",
+        says="enchufe-0 has used 91% of its CPU limit over the last 5m and is being throttled; the bound is 90%.",
         good=lambda which: cpu_at_limit(which, 0.1, 0, None),
         also_alone=lambda which, also: [(cpu_at_limit(which, 0.99, also, None), 30 * MINUTE)],
     ),

@@ -17,6 +17,7 @@ PACKAGES = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+    "openssl": "openssl",
 }
 # As those call them who do not package for Debian.
 OTHER_NAMES = {
