@@ -1,7 +1,7 @@
 # A thin front: every target is one command that can be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt generate clients schemathesis bench env clean-env
+.PHONY: help run test check fmt generate clients schemathesis monitoring rules bench env clean-env
 
 ##@ Use
 run: ## Start a demonstration on loopback, with simulated chargers
@@ -16,12 +16,16 @@ fmt: ## Format the code
 	cargo fmt --all
 generate: ## Write the generated references under docs/
 	cargo xtask generate
+rules: ## Write the alert rules and dashboards of monitoring/
+	cargo xtask rules
 
 ##@ Look closer
 clients: ## Drive chargers written by others against a server
 	cargo xtask clients
 schemathesis: ## Hold the OpenAPI description against a server
 	cargo xtask schemathesis
+monitoring: ## Alerts, dashboards and messages, with the real Prometheus
+	cargo xtask monitoring
 bench: ## Measure
 	cargo xtask bench
 

@@ -55,7 +55,7 @@ def main() -> int:
     if args.check:
         out_of_date = stale()
         for path in out_of_date:
-            print(f"out of date, `make monitoring-generate` writes it anew: {path}")
+            print(f"out of date, `make rules` writes it anew: {path}")
         return 1 if out_of_date else 0
     if args.rules:
         args.rules.mkdir(parents=True, exist_ok=True)

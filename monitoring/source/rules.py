@@ -212,4 +212,4 @@ def rule_file(groups: list[Group], settings: dict, words: dict[str, str], which:
     text = yaml.safe_dump(
         _blocks({"groups": rendered}), sort_keys=False, width=10_000, allow_unicode=True
     )
-    return f"# Generated from monitoring/source by `make monitoring-generate`. Do not edit.\n{text}"
+    return f"# Generated from monitoring/source by `make rules`. Do not edit.\n{text}"

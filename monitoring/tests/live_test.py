@@ -1,6 +1,8 @@
 """Every expression of every rule and panel, run against a real Prometheus that has scraped the live
 service under traffic. None may fail, and none may find nothing but those in `empty.toml`. And every
-metric the service exports must be of use to somebody."""
+metric the service exports must be of use to somebody.
+
+`PICTURES=240` goes on for so many seconds and then draws docs/pictures/ anew."""
 
 from __future__ import annotations
 
@@ -62,14 +64,16 @@ def run(tally: Tally) -> None:
             ) as prom,
             Traffic(enchufe),
         ):  # fmt: skip
-            time.sleep(SCRAPED)
+            seconds = int(os.environ.get("PICTURES", SCRAPED))
+            time.sleep(seconds)
             ask = Ask(prom.port)
             exported = names(enchufe.metrics())
             targets_answer(ask, tally)
             expressions(ask, exported, allowed, tally)
             metrics_are_used(exported, allowed, tally)
-            if os.environ.get("PICTURES"):
-                pictures.draw(ask, GRAFANA, HOME.parent / "docs/pictures")
+            if "PICTURES" in os.environ:
+                fill_in = lambda expression: with_variables(expression, EVERYTHING)  # noqa: E731
+                pictures.draw(ask, fill_in, HOME.parent / "docs/pictures", seconds - 10)
 
 
 def knows_models(binary: str) -> bool:
@@ -149,7 +153,7 @@ def with_variables(expression: str, values: dict[str, str]) -> str:
 
 
 # Above the dashboards: everything, and one installation.
-EVERYTHING = {"$app": ".*", "$namespace": ".*", "$environment": ".*", "$pod": ".*"}
+EVERYTHING = {"$app": "(enchufe)", "$namespace": ".*", "$environment": ".*", "$pod": ".*"}
 CHOSEN = {"$app": "enchufe", "$namespace": "compose", "$environment": "production", "$pod": "127.0.0.1"}
 
 

@@ -29,7 +29,11 @@ pub fn start() -> Result<Settings> {
     lock.lock().context("cannot lock .testenv")?;
 
     install_missing_packages()?;
-    let python = python(&dir)?;
+    let python = python(
+        "python",
+        "tests/clients/python/requirements.txt",
+        "ocpp, schemathesis",
+    )?;
     let ocpp = "import ocpp, os; print(os.path.dirname(ocpp.__file__))";
     let settings = vec![
         ("TEST_POSTGRES_URL", postgres()?),
@@ -305,17 +309,19 @@ fn redis(dir: &Path) -> Result<String> {
 
 // ---- Other people’s chargers
 
-fn python(dir: &Path) -> Result<PathBuf> {
-    let wanted = root().join("tests/clients/python/requirements.txt");
-    let venv = dir.join("python");
+/// The Python of a virtual environment with these requirements, made anew when they changed.
+/// `proof` is what it can import once it is whole.
+pub fn python(venv: &str, requirements: &str, proof: &str) -> Result<PathBuf> {
+    let wanted = root().join(requirements);
+    let venv = dir().join(venv);
     let python = venv.join("bin/python");
     let stamp = venv.join("requirements.txt");
-    let works = succeeds(&mut cmd(&python, ["-c", "import ocpp, schemathesis"]));
+    let works = succeeds(&mut cmd(&python, ["-c", &format!("import {proof}")]));
     if works && same(&wanted, &stamp) {
-        say("python", "clients installed");
+        say("python", &format!("has {requirements}"));
         return Ok(python);
     }
-    say("python", "installing the clients");
+    say("python", &format!("installing {requirements}"));
     read(&mut cmd(
         "python3",
         ["-m", "venv", "--clear", &text(&venv)?],

@@ -8,6 +8,7 @@ mod bench;
 mod clients;
 mod env;
 mod generate;
+mod monitoring;
 mod schemathesis;
 mod serve;
 mod shell;
@@ -28,6 +29,8 @@ cargo xtask <chore>
   generate [--check]   write the generated references under docs/, or name those out of date
   clients              chargers written by others, against a running server
   schemathesis         the OpenAPI description held against a running server
+  monitoring           alerts, dashboards and messages, with the real Prometheus and Alertmanager
+  rules [--check]      write monitoring/’s rules and dashboards, or name those out of date
   bench [--quick]      how fast and how small it is, beside bare servers
 ";
 
@@ -52,6 +55,12 @@ fn run(args: &[&str]) -> Result<()> {
         ["generate", "--check"] => generate::check(&serve::build()?),
         ["clients"] => clients::run(&serve::build()?, &env::start()?, &mut Tally::default()),
         ["schemathesis"] => schemathesis::run(&serve::build()?, &env::start()?),
+        ["monitoring"] => {
+            let tally = &mut Tally::default();
+            monitoring::run(&serve::build()?, &env::start()?, tally)
+        }
+        ["rules"] => monitoring::generate(&[]),
+        ["rules", "--check"] => monitoring::generate(&["--check"]),
         ["bench"] => bench::run(false),
         ["bench", "--quick"] => bench::run(true),
         [] | ["help" | "--help" | "-h"] => {

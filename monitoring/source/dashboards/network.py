@@ -86,20 +86,22 @@ def charging():
         number(
             "Charging now", "Charging sessions under way.", "short",
             Query("sum(max by (namespace, environment) (enchufe_charging_sessions_active{<network>}))"),
+            height=8,
         ),
         number(
             "Energy in this time", "Energy of the sessions that ended within the time shown.", "watth",
             Query("sum(increase(enchufe_energy_delivered_watt_hours_total{<service>}[$__range]))"),
+            height=8,
         ),
         over_time(
             "Charging sessions", "Sessions under way.", "short",
             Query("sum(max by (namespace, environment) (enchufe_charging_sessions_active{<network>}))", "sessions"),
-            width=8, height=8,
+            width=8,
         ),
         over_time(
             "Energy of ended sessions", "Watt-hours added by sessions as they end, per hour.", "watth",
             Query("sum(rate(enchufe_energy_delivered_watt_hours_total{<service>}[$__rate_interval])) * 3600", "per hour"),
-            width=8, height=8,
+            width=8,
         ),
     ]  # fmt: skip
 

@@ -24,7 +24,6 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from source.rules import filled
 
 # What each panel's placeholders stand for: all of it follows the variables above the dashboard.
-# "All" is `.*`, which also matches a series that has no such label.
 PLACE = 'namespace=~"$namespace", environment=~"$environment"'
 WORDS = {
     "service": f'job=~"$app", {PLACE}, pod=~"$pod"',
@@ -223,7 +222,7 @@ def board(name: str, title: str, description: str, sections) -> dashboard.Dashbo
         ("namespace", "namespace", 'enchufe_build_info{job=~"$app", environment=~"$environment"}'),
         ("pod", "pod", 'enchufe_build_info{job=~"$app", environment=~"$environment", namespace=~"$namespace"}'),
     ):
-        built = built.with_variable(
+        asked = (
             dashboard.QueryVariable(variable)
             .label(variable.capitalize())
             .datasource(DATASOURCE)
@@ -232,9 +231,11 @@ def board(name: str, title: str, description: str, sections) -> dashboard.Dashbo
             .sort(model.VariableSort.ALPHABETICAL_ASC)
             .multi(True)
             .include_all(True)
-            .all_value(".*")
             .current(model.VariableOption(selected=True, text="All", value="$__all"))
         )
+        # All apps are those that are Enchufe, and not whatever else is scraped. A place may be
+        # missing from the labels, and `.*` matches that too.
+        built = built.with_variable(asked if variable == "app" else asked.all_value(".*"))
     number_of_panel = count(1)
     for heading, panels in sections:
         built = built.with_row(dashboard.Row(heading).id(next(number_of_panel)))
