@@ -69,7 +69,7 @@ def run(tally: Tally) -> None:
             ask = Ask(prom.port)
             exported = names(enchufe.metrics())
             targets_answer(ask, tally)
-            expressions(ask, exported, allowed, tally)
+            expressions(ask, exported, allowed, wrapper is not None, tally)
             metrics_are_used(exported, allowed, tally)
             if "PICTURES" in os.environ:
                 fill_in = lambda expression: with_variables(expression, EVERYTHING)  # noqa: E731
@@ -173,9 +173,12 @@ def every_expression(settings: dict):
         yield f"{where}, one installation", with_variables(expression, CHOSEN)
 
 
-def expressions(ask: Ask, exported: set[str], allowed: dict, tally: Tally) -> None:
+def expressions(ask: Ask, exported: set[str], allowed: dict, contained: bool, tally: Tally) -> None:
     # What was recorded from something that is missing is missing too.
     missing = {name for name in allowed["not_exported"] if name not in exported}
+    if not contained:
+        print("# no cgroup can be made here: what is about a container's limits may find nothing")
+        missing |= set(allowed["without_a_cgroup"])
     settings = words.settings()
     for group in words.groups(settings):
         for rule in group.rules:
