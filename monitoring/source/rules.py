@@ -68,17 +68,18 @@ class Alert:
 
     def with_bounds(self, bounds: dict) -> Alert:
         """With what the settings say of it."""
-        unknown = bounds.keys() - {"threshold", "floor", "window", "for"}
+        conditions = {"threshold": "when", "also": "also", "floor": "unless_quiet"}
+        unknown = bounds.keys() - conditions.keys() - {"window", "for"}
         if unknown:
             raise ValueError(f"alerts.{self.name}: unknown {', '.join(sorted(unknown))}")
+        if self.labels and bounds.keys() & {"threshold", "also"}:
+            raise ValueError(f"alerts.{self.name}: its bounds follow from [objectives]")
         alert = self
-        if "threshold" in bounds:
-            alert = replace(alert, when=replace(alert.when, threshold=bounds["threshold"]))
-        if "floor" in bounds:
-            if alert.unless_quiet is None:
-                raise ValueError(f"alerts.{self.name} has no floor")
-            quiet = replace(alert.unless_quiet, threshold=bounds["floor"])
-            alert = replace(alert, unless_quiet=quiet)
+        for key in conditions.keys() & bounds.keys():
+            condition = getattr(alert, conditions[key])
+            if condition is None:
+                raise ValueError(f"alerts.{self.name} has no {key}")
+            alert = replace(alert, **{conditions[key]: replace(condition, threshold=bounds[key])})
         return replace(
             alert,
             window=bounds.get("window", alert.window),
