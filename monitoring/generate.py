@@ -14,12 +14,11 @@ HOME = Path(__file__).resolve().parent
 sys.path.insert(0, str(HOME))
 
 from source import words  # noqa: E402
+from source.dashboards import dashboards  # noqa: E402
 
 
 def generated() -> dict[Path, str]:
     """Every generated file and its text."""
-    from source.dashboards import dashboards
-
     settings = words.settings()
     rules = HOME / "prometheus/rules"
     boards = HOME / "grafana/dashboards"

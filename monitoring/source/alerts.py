@@ -18,10 +18,7 @@ def share(part: str, whole: str) -> str:
 
 
 def requests(status: str) -> str:
-    return (
-        "sum by (<by>) (rate(http_requests_total"
-        f'{{<requests>, http_status=~"{status}"}}[<window>]))'
-    )
+    return f'sum by (<by>) (rate(http_requests_total{{<requests>, http_status=~"{status}"}}[<window>]))'
 
 
 ALL_REQUESTS = "sum by (<by>) (rate(http_requests_total{<requests>}[<window>]))"

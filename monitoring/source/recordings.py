@@ -11,7 +11,7 @@ WINDOWS = sorted(
 
 
 def ratios(settings: dict) -> list[Recording]:
-    within = f'{settings["objectives"]["latency_seconds"]:g}'
+    within = f"{settings['objectives']['latency_seconds']:g}"
     recordings = []
     for window in WINDOWS:
         whole = f"sum by (<by>) (rate(http_requests_total{{<requests>}}[{window}]))"
@@ -33,12 +33,14 @@ def budgets(settings: dict) -> list[Recording]:
     """What is left of 30 days' budget, from sums of what each step added: looking at 30 days of
     raw samples would take longer than a scrape."""
     wanted = settings["objectives"]
-    within = f'{wanted["latency_seconds"]:g}'
+    within = f"{wanted['latency_seconds']:g}"
     step = "<budget_step>"
     whole = f"sum by (<by>) (increase(http_requests_total{{<requests>}}[{step}]))"
     failed = f'sum by (<by>) (increase(http_requests_total{{<requests>, http_status=~"5.."}}[{step}]))'
     timed = f"sum by (<by>) (increase(http_request_duration_seconds_count{{<quick>}}[{step}]))"
-    quick = f'sum by (<by>) (increase(http_request_duration_seconds_bucket{{<quick>, le="{within}"}}[{step}]))'
+    quick = (
+        f'sum by (<by>) (increase(http_request_duration_seconds_bucket{{<quick>, le="{within}"}}[{step}]))'
+    )
     steps = [
         Recording("enchufe:requests:increase", whole),
         Recording("enchufe:availability_errors:increase", f"{failed}\nor\n0 * {whole}"),

@@ -210,7 +210,5 @@ def rule_file(groups: list[Group], settings: dict, words: dict[str, str], which:
                 rules.append(rule.rule(words))
         interval = {"interval": group.interval} if group.interval else {}
         rendered.append({"name": group.name, **interval, "rules": rules})
-    text = yaml.safe_dump(
-        _blocks({"groups": rendered}), sort_keys=False, width=10_000, allow_unicode=True
-    )
+    text = yaml.safe_dump(_blocks({"groups": rendered}), sort_keys=False, width=10_000, allow_unicode=True)
     return f"# Generated from monitoring/source by `make rules`. Do not edit.\n{text}"

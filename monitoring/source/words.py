@@ -80,9 +80,7 @@ def groups(settings: dict) -> list[Group]:
     recorded = [
         Group("enchufe-containers-recorded", recordings.CONTAINERS),
         Group("enchufe-objectives-recorded", recordings.ratios(settings)),
-        Group(
-            "enchufe-budgets-recorded", recordings.budgets(settings), interval=known["budget_step"]
-        ),
+        Group("enchufe-budgets-recorded", recordings.budgets(settings), interval=known["budget_step"]),
     ]
     alerting = [Group(name, list(group)) for name, group in alert_groups(settings).items()]
     return recorded + alerting

@@ -78,8 +78,12 @@ def http(status: int, endpoint: str = "/api/v1/stations") -> str:
 # Probes, which must not count: a thousand a second, all good and quick.
 PROBES: State = {
     http(200, "/health"): Counter(1000),
-    f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/health",le="0.005"}}': Counter(1000),
-    f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/health",le="+Inf"}}': Counter(1000),
+    f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/health",le="0.005"}}': Counter(
+        1000
+    ),
+    f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/health",le="+Inf"}}': Counter(
+        1000
+    ),
     f'http_request_duration_seconds_count{{{LABELS},method="GET",endpoint="/health"}}': Counter(1000),
 }
 
@@ -96,7 +100,9 @@ def answered(status: int):
 
 def slow(seconds: float, per_second: float) -> State:
     """Every request took between 2 and 5 seconds, such that the 90th percentile is `seconds`."""
-    bucket = f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/api/v1/stations",le="%s"}}'
+    bucket = (
+        f'http_request_duration_seconds_bucket{{{LABELS},method="GET",endpoint="/api/v1/stations",le="%s"}}'
+    )
     # Within a bucket the quantile is interpolated: 0.9 = below + share * (seconds - 2) / 3.
     part = (seconds - 2) / 3
     below = (0.9 - part) / (1 - part)
@@ -106,8 +112,12 @@ def slow(seconds: float, per_second: float) -> State:
         bucket % "5.0": Counter(per_second),
         bucket % "+Inf": Counter(per_second),
         # Long because it was asked to wait.
-        f'http_request_duration_seconds_bucket{{{LABELS},method="POST",endpoint="/api/v1/stations/{{id}}/commands",le="5.0"}}': Counter(0),
-        f'http_request_duration_seconds_bucket{{{LABELS},method="POST",endpoint="/api/v1/stations/{{id}}/commands",le="+Inf"}}': Counter(50),
+        f'http_request_duration_seconds_bucket{{{LABELS},method="POST",endpoint="/api/v1/stations/{{id}}/commands",le="5.0"}}': Counter(
+            0
+        ),
+        f'http_request_duration_seconds_bucket{{{LABELS},method="POST",endpoint="/api/v1/stations/{{id}}/commands",le="+Inf"}}': Counter(
+            50
+        ),
         **PROBES,
     }
 
@@ -119,7 +129,9 @@ def stations(lost_share: float, lost: float) -> State:
         f"enchufe_stations_online{{{LABELS}}}": Gauge(lost / lost_share - lost),
         # A second instance sees the same network: not a second network.
         f'enchufe_stations{{{LABELS.replace("enchufe-0", "enchufe-1")},status="offline"}}': Gauge(3 + lost),
-        f'enchufe_stations_online{{{LABELS.replace("enchufe-0", "enchufe-1")}}}': Gauge(lost / lost_share - lost),
+        f"enchufe_stations_online{{{LABELS.replace('enchufe-0', 'enchufe-1')}}}": Gauge(
+            lost / lost_share - lost
+        ),
     }
 
 
@@ -166,13 +178,17 @@ def cpu(which: str, *, usage: float, limit: float, request: float, throttled: fl
         f"container_cpu_cfs_throttled_periods_total{{{KUBE}}}": Counter(10 * throttled),
         f'kube_pod_container_resource_requests{{{KUBE},resource="cpu",unit="core"}}': Gauge(request),
         # kube-state-metrics runs twice.
-        f'kube_pod_container_resource_limits{{{KUBE},resource="cpu",unit="core",instance="ksm-0"}}': Gauge(limit),
-        f'kube_pod_container_resource_limits{{{KUBE},resource="cpu",unit="core",instance="ksm-1"}}': Gauge(limit),
+        f'kube_pod_container_resource_limits{{{KUBE},resource="cpu",unit="core",instance="ksm-0"}}': Gauge(
+            limit
+        ),
+        f'kube_pod_container_resource_limits{{{KUBE},resource="cpu",unit="core",instance="ksm-1"}}': Gauge(
+            limit
+        ),
         f'kube_pod_container_resource_limits{{{KUBE},resource="memory",unit="byte"}}': Gauge(1e9),
         **neighbours(7),
     }
     if limit == 0:
-        state = {name: it for name, it in state.items() if 'limits' not in name}
+        state = {name: it for name, it in state.items() if "limits" not in name}
     return state
 
 
@@ -222,7 +238,9 @@ def restarts(which: str, main: float, _also, _quiet) -> State:
         return {f"app_starts_total{{{LABELS}}}": Gauge(40 + main)}
     return {
         f"kube_pod_container_status_restarts_total{{{KUBE}}}": Gauge(40 + main),
-        'kube_pod_container_status_restarts_total{namespace="city",pod="database-0",container="postgres"}': Counter(1),
+        'kube_pod_container_status_restarts_total{namespace="city",pod="database-0",container="postgres"}': Counter(
+            1
+        ),
     }
 
 

@@ -7,10 +7,10 @@ import json
 import re
 import subprocess
 
-import yaml
-
 import generate
+import yaml
 from source import words
+
 from tests.tools import HOME, Tally, program
 
 RUNBOOKS = HOME.parent / "docs/runbooks.md"
@@ -38,12 +38,16 @@ def configurations(tally: Tally) -> None:
         tally.check(f"{name} is accepted", done.stdout + done.stderr if done.returncode else None)
     for file in sorted((HOME / "grafana/provisioning").rglob("*.yml")):
         read = yaml.safe_load(file.read_text())
-        tally.check(f"{file.name} is a provisioning file", None if read.get("apiVersion") == 1 else "it is not")
+        tally.check(
+            f"{file.name} is a provisioning file", None if read.get("apiVersion") == 1 else "it is not"
+        )
 
 
 def runbooks(tally: Tally) -> None:
     """A section an alert, and what must be in it."""
-    sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL))
+    sections = dict(
+        re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
+    )
     alerts = {alert.name: alert for alert in words.every_alert(words.settings())}
     tally.check(
         f"each of {len(alerts)} names has a runbook",
@@ -52,7 +56,9 @@ def runbooks(tally: Tally) -> None:
         else None,
     )
     for name, text in sections.items():
-        lacks = [it for it in ("**Look", "**Do" if "**Look and do**" not in text else "**Look") if it not in text]
+        lacks = [
+            it for it in ("**Look", "**Do" if "**Look and do**" not in text else "**Look") if it not in text
+        ]
         if alert := alerts.get(name):
             title = alert.dashboard.capitalize()
             # Reached through the runbook it refers to, or named.

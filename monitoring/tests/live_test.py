@@ -21,6 +21,7 @@ from pathlib import Path
 
 from source import words
 from source.rules import SETS, Alert, Recording, filled
+
 from tests import pictures
 from tests.cgroup import limited
 from tests.kubernetes_standin import Kubernetes
@@ -182,7 +183,11 @@ def expressions(ask: Ask, exported: set[str], allowed: dict, contained: bool, ta
     settings = words.settings()
     for group in words.groups(settings):
         for rule in group.rules:
-            if isinstance(rule, Recording) and rule.only != "kubernetes" and mentions(rule.expression, missing):
+            if (
+                isinstance(rule, Recording)
+                and rule.only != "kubernetes"
+                and mentions(rule.expression, missing)
+            ):
                 missing.add(rule.name)
     found = excused = 0
     for where, expression in every_expression(settings):
@@ -222,7 +227,9 @@ def metrics_are_used(exported: set[str], allowed: dict, tally: Tally) -> None:
     asked = " ".join(expression for _, expression in every_expression(words.settings()))
     exported = {name for name in exported if f"{name}_total" not in exported}
     used = {
-        name for name in exported if re.search(rf"(?<![a-zA-Z0-9_:]){name}(_bucket|_sum|_count)?(?![a-zA-Z0-9_:])", asked)
+        name
+        for name in exported
+        if re.search(rf"(?<![a-zA-Z0-9_:]){name}(_bucket|_sum|_count)?(?![a-zA-Z0-9_:])", asked)
     }
     listed = set(allowed["not_shown"])
     fault = None

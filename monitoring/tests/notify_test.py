@@ -56,7 +56,9 @@ def routes(config: Path, tally: Tally) -> None:
         tally.check(f"{' '.join(labels)} goes to {receiver}", fault)
 
 
-def alert(name: str, severity: str, annotations: dict | None = None, ended: bool = False, **labels: str) -> dict:
+def alert(
+    name: str, severity: str, annotations: dict | None = None, ended: bool = False, **labels: str
+) -> dict:
     # From a moment ago, so that what ended has lasted.
     clock = lambda ago: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))  # noqa: E731
     base = {"app": "enchufe", "severity": severity, "environment": "test", "namespace": "city"}
@@ -111,7 +113,8 @@ def messages(manager, slack: Slack, mail: Mail, tally: Tally) -> None:
     compare("mail-wicked-firing.json", found, tally)
     html = found["text/html"]
     tally.check(
-        "a mail's HTML holds no markup of a label's", "it does" if "<!channel>" in html or 'evil.example|Runbook>' in html else None
+        "a mail's HTML holds no markup of a label's",
+        "it does" if "<!channel>" in html or "evil.example|Runbook>" in html else None,
     )
 
     slack.about("EnchufeDown", "FIRING")
@@ -138,7 +141,10 @@ def messages(manager, slack: Slack, mail: Mail, tally: Tally) -> None:
         f"{critical_only}" if "EnchufeCacheDown" in critical_only else None,
     )
     log = manager.log.read_text()
-    tally.check("Alertmanager complains of nothing", next((it for it in log.splitlines() if "level=error" in it), None))
+    tally.check(
+        "Alertmanager complains of nothing",
+        next((it for it in log.splitlines() if "level=error" in it), None),
+    )
 
 
 LINK = re.compile(r"<(https?://[^|<>\s]+)\|([A-Za-z ]+)>")
@@ -149,13 +155,19 @@ def is_sound(name: str, payload: dict, tally: Tally) -> None:
     attachment = payload["attachments"][0]
     text = attachment["text"]
     fault = None
-    if any(not str(attachment.get(key, "")).strip() for key in ("title", "text", "color", "fallback", "title_link")):
+    if any(
+        not str(attachment.get(key, "")).strip()
+        for key in ("title", "text", "color", "fallback", "title_link")
+    ):
         fault = "something is empty"
     elif "<no value>" in text or "**" in text or re.search(r"· *(·|$)", text, re.MULTILINE):
         fault = "something is left out"
     elif re.search(r"[<>]", LINK.sub("", text)):
         fault = "an angle bracket is not escaped"
-    elif payload["channel"] != f"#{'enchufe<!here>' if name == 'EnchufeWicked' else 'enchufe'}-prometheus-alarms":
+    elif (
+        payload["channel"]
+        != f"#{'enchufe<!here>' if name == 'EnchufeWicked' else 'enchufe'}-prometheus-alarms"
+    ):
         fault = f"it goes to {payload['channel']}"
     tally.check(f"the message of {name} is whole", fault)
 
@@ -165,7 +177,8 @@ def escaped(payload: dict, wicked: dict[str, str], tally: Tally) -> None:
     text = payload["attachments"][0]["text"]
     names = [name for _, name in LINK.findall(text)]
     tally.check(
-        "wicked labels add no link", f"{names}" if names != ["Runbook", "Dashboard", "Query", "Silence"] else None
+        "wicked labels add no link",
+        f"{names}" if names != ["Runbook", "Dashboard", "Query", "Silence"] else None,
     )
     lines = [line for line in text.splitlines() if line.startswith("*")]
     tally.check("wicked labels add no line", f"{lines}" if len(lines) != 1 else None)

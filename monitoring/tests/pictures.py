@@ -74,7 +74,13 @@ class Picture:
         self.text(12, 28, board["title"], size=18)
         for panel in board["panels"]:
             self.panel(panel)
-        self.text(12, height - 12, "Layout from the dashboard's JSON, values from a live Prometheus; Grafana draws it otherwise.", DIM, 11)
+        self.text(
+            12,
+            height - 12,
+            "Layout from the dashboard's JSON, values from a live Prometheus; Grafana draws it otherwise.",
+            DIM,
+            11,
+        )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
             f'font-family="Inter,Helvetica,Arial,sans-serif"><rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>\n'
@@ -91,7 +97,9 @@ class Picture:
         if panel["type"] == "row":
             self.text(x + 4, y + 17, panel["title"], size=13)
             return
-        self.out.append(f'<rect x="{x:g}" y="{y:g}" width="{width}" height="{height}" rx="3" fill="{PANEL}"/>')
+        self.out.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width}" height="{height}" rx="3" fill="{PANEL}"/>'
+        )
         self.text(x + 8, y + 17, panel["title"], size=12)
         shape = {
             "stat": self.number, "timeseries": self.lines, "bargauge": self.bars,
@@ -118,7 +126,9 @@ class Picture:
     def over(self, panel: dict) -> list[tuple[str, list[tuple[float, float]]]]:
         found = []
         for target in panel["targets"]:
-            for it in self.ask.over(self.fill_in(target["expr"]), self.seconds, max(1, self.seconds // POINTS)):
+            for it in self.ask.over(
+                self.fill_in(target["expr"]), self.seconds, max(1, self.seconds // POINTS)
+            ):
                 values = [(when, value) for when, text in it["values"] if (value := finite(text)) is not None]
                 if values:
                     found.append((legend(target["legendFormat"], it["metric"]), values))
@@ -169,7 +179,9 @@ class Picture:
         for step in defaults["thresholds"]["steps"]:
             if step["value"] is not None and low <= step["value"] <= top:
                 level = y + plot - (step["value"] - low) / (top - low) * plot
-                self.out.append(f'<path d="M{left:g} {level:.0f}h{width - 56:g}" stroke="{NAMED[step["color"]]}" stroke-dasharray="4 3"/>')
+                self.out.append(
+                    f'<path d="M{left:g} {level:.0f}h{width - 56:g}" stroke="{NAMED[step["color"]]}" stroke-dasharray="4 3"/>'
+                )
         for number, (_, values) in reversed(list(enumerate(drawn))):
             path = " ".join(place(when, value) for when, value in values)
             shade = LINES[number]
@@ -214,8 +226,12 @@ class Picture:
             level = y + number * 22
             self.text(x, level + 14, name if len(name) < 36 else name[:34] + "…", DIM, 11)
             long = max(2, value / top * (width - 300))
-            self.out.append(f'<rect x="{x + 225:g}" y="{level + 3:g}" width="{long:.0f}" height="14" fill="{self.color(panel, value)}"/>')
-            self.text(x + 231 + long, level + 14, readable(value, panel["fieldConfig"]["defaults"]["unit"]), INK, 11)
+            self.out.append(
+                f'<rect x="{x + 225:g}" y="{level + 3:g}" width="{long:.0f}" height="14" fill="{self.color(panel, value)}"/>'
+            )
+            self.text(
+                x + 231 + long, level + 14, readable(value, panel["fieldConfig"]["defaults"]["unit"]), INK, 11
+            )
         return True
 
     def rows(self, panel: dict, x: float, y: float, width: float, height: float) -> bool:
@@ -259,6 +275,10 @@ class Picture:
                     )
         return True
 
-    def text(self, x: float, y: float, words: str, color: str = INK, size: int = 12, anchor: str = "start") -> None:
+    def text(
+        self, x: float, y: float, words: str, color: str = INK, size: int = 12, anchor: str = "start"
+    ) -> None:
         where = "" if anchor == "start" else f' text-anchor="{anchor}"'
-        self.out.append(f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" font-size="{size}"{where}>{escape(words)}</text>')
+        self.out.append(
+            f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" font-size="{size}"{where}>{escape(words)}</text>'
+        )

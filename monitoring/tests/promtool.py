@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import yaml
-
 from source.rules import Alert, Condition
+
 from tests.cases import Case, Counter, Gauge, State
 from tests.tools import program
 
@@ -146,9 +146,7 @@ def needed(rules: dict, alert: Alert) -> dict:
         if rule.get("alert") == alert.name and alert.labels.items() <= rule["labels"].items()
     ]
     names = re.findall(r"enchufe:[a-z0-9_:]+", " ".join(rule["expr"] for rule in found))
-    return {
-        "groups": [{"name": "needed", "rules": [*(recordings[it] for it in sorted(set(names))), *found]}]
-    }
+    return {"groups": [{"name": "needed", "rules": [*(recordings[it] for it in sorted(set(names))), *found]}]}
 
 
 def run(case_tests: list[dict], alert: Alert, rules: dict, scratch: Path, name: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-
 from source import words
 from source.rules import SETS, Alert, Condition, Recording, rule_file
+
 from tests import promtool
 from tests.cases import CASES
 from tests.tools import HOME, Tally, program
@@ -94,7 +94,9 @@ def committed(which: str) -> dict:
 
 def cases_hold(settings: dict, scratch: Path, tally: Tally) -> None:
     todo = jobs(settings, {which: committed(which) for which in SETS}, scratch)
-    for (which, _), job, failed in zip(todo, todo.values(), promtool.run_all(list(todo.values()))):
+    for (which, _), job, failed in zip(
+        todo, todo.values(), promtool.run_all(list(todo.values())), strict=True
+    ):
         for test in job[0]:
             tally.check(f"{which}: {test['name']}", failed.get(test["name"]))
 
@@ -160,10 +162,8 @@ def changes_are_noticed(settings: dict, scratch: Path, tally: Tally) -> None:
             if key[1] in touched:
                 todo[key] = ([test for test in cases if test["name"].endswith(story)], *rest)
         noticed = promtool.run_all(list(todo.values()))
-        missed = [key for key, failed in zip(todo, noticed) if not failed]
-        tally.check(
-            f"{len(todo)} rules with {name} are noticed", f"not so: {missed}" if missed else None
-        )
+        missed = [key for key, failed in zip(todo, noticed, strict=True) if not failed]
+        tally.check(f"{len(todo)} rules with {name} are noticed", f"not so: {missed}" if missed else None)
 
 
 def changed_rules(settings: dict, change, which: str) -> str:

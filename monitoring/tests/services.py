@@ -300,7 +300,9 @@ class Enchufe(Process):
 
     TOKEN = "enchufe_0123456789abcdef0123456789abcdef"
 
-    def __init__(self, binary: str, scratch: Path, *flags: str, wrapper: list[str] | None = None, **env: str) -> None:
+    def __init__(
+        self, binary: str, scratch: Path, *flags: str, wrapper: list[str] | None = None, **env: str
+    ) -> None:
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = scratch / "data"
@@ -320,7 +322,9 @@ class Enchufe(Process):
             **env,
         )
 
-    def request(self, method: str, path: str, body: dict | None = None, timeout: float = 15) -> tuple[int, dict]:
+    def request(
+        self, method: str, path: str, body: dict | None = None, timeout: float = 15
+    ) -> tuple[int, dict]:
         request = urllib.request.Request(
             f"{self.url}{path}",
             method=method,

@@ -13,11 +13,17 @@ def dashboard(settings: dict):
         [
             (
                 f"Availability: {wanted['availability'] * 100:g}% of the requests do not end in a server error",
-                objective("availability", 1 - wanted["availability"], "requests that ended in a server error"),
+                objective(
+                    "availability", 1 - wanted["availability"], "requests that ended in a server error"
+                ),
             ),
             (
                 f"Latency: {wanted['latency'] * 100:g}% of the requests are answered within {wanted['latency_seconds']:g} s",
-                objective("latency", 1 - wanted["latency"], f"requests that took longer than {wanted['latency_seconds']:g} s"),
+                objective(
+                    "latency",
+                    1 - wanted["latency"],
+                    f"requests that took longer than {wanted['latency_seconds']:g} s",
+                ),
             ),
             ("Alerts", alerts()),
         ],

@@ -82,7 +82,17 @@ def _query(query: Query, letter: str, *, instant: bool, form: PromQueryFormat):
 
 
 def _filled_in(
-    panel, title, description, unit, thresholds, queries, width, height, *, instant=False, form=PromQueryFormat.TIME_SERIES
+    panel,
+    title,
+    description,
+    unit,
+    thresholds,
+    queries,
+    width,
+    height,
+    *,
+    instant=False,
+    form=PromQueryFormat.TIME_SERIES,
 ):
     panel = (
         panel.title(title)
@@ -99,11 +109,22 @@ def _filled_in(
 
 
 def over_time(
-    title, description, unit, *queries, thresholds=NEUTRAL, width=12, height=8, stacked=False, top=None, floor=0.0
+    title,
+    description,
+    unit,
+    *queries,
+    thresholds=NEUTRAL,
+    width=12,
+    height=8,
+    stacked=False,
+    top=None,
+    floor=0.0,
 ):
     """Lines over time; with thresholds, drawn as dashed lines."""
     worrying = len(thresholds.build().steps) > 1
-    style = common_model.GraphTresholdsStyleMode.DASHED if worrying else common_model.GraphTresholdsStyleMode.OFF
+    style = (
+        common_model.GraphTresholdsStyleMode.DASHED if worrying else common_model.GraphTresholdsStyleMode.OFF
+    )
     panel = (
         timeseries.Panel()
         .line_width(1)
@@ -124,7 +145,11 @@ def over_time(
             .display_mode(common_model.LegendDisplayMode.LIST)
             .placement(common_model.LegendPlacement.BOTTOM)
         )
-        .tooltip(common.VizTooltipOptions().mode(common_model.TooltipDisplayMode.MULTI).sort(common_model.SortOrder.DESCENDING))
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(common_model.TooltipDisplayMode.MULTI)
+            .sort(common_model.SortOrder.DESCENDING)
+        )
     )
     if top is not None:
         panel = panel.max(top)
@@ -132,7 +157,16 @@ def over_time(
 
 
 def number(
-    title, description, unit, *queries, thresholds=NEUTRAL, width=4, height=4, name=False, words=None, decimals=None
+    title,
+    description,
+    unit,
+    *queries,
+    thresholds=NEUTRAL,
+    width=4,
+    height=4,
+    name=False,
+    words=None,
+    decimals=None,
 ):
     """One value, now. `name` shows the legend instead; `words` says values in words."""
     panel = (
@@ -146,7 +180,14 @@ def number(
         panel = panel.decimals(decimals)
     if words:
         panel = panel.mappings(
-            [model.ValueMap(options={value: model.ValueMappingResult(text=text, color=color) for value, (text, color) in words.items()})]
+            [
+                model.ValueMap(
+                    options={
+                        value: model.ValueMappingResult(text=text, color=color)
+                        for value, (text, color) in words.items()
+                    }
+                )
+            ]
         )
     return _filled_in(panel, title, description, unit, thresholds, queries, width, height, instant=True)
 
@@ -171,12 +212,22 @@ def rows(title, description, unit, *queries, thresholds=NEUTRAL, width=12, heigh
         .show_header(True)
         .with_transformation(
             model.DataTransformerConfig(
-                id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": {"Value": "count"}}
+                id_val="organize",
+                options={"excludeByName": {"Time": True}, "renameByName": {"Value": "count"}},
             )
         )
     )
     return _filled_in(
-        panel, title, description, unit, thresholds, queries, width, height, instant=True, form=PromQueryFormat.TABLE
+        panel,
+        title,
+        description,
+        unit,
+        thresholds,
+        queries,
+        width,
+        height,
+        instant=True,
+        form=PromQueryFormat.TABLE,
     )
 
 
@@ -185,7 +236,12 @@ def heat(title, description, unit, *queries, thresholds=NEUTRAL, width=12, heigh
     panel = (
         heatmap.Panel()
         .calculate(False)
-        .color(heatmap.HeatmapColorOptions().mode(heatmap_model.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heatmap_model.HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .steps(64)
+        )
         .y_axis(heatmap.YAxisConfig().unit(unit))
         .cell_gap(1)
     )
@@ -220,7 +276,11 @@ def board(name: str, title: str, description: str, sections) -> dashboard.Dashbo
         ("app", "job", "enchufe_build_info"),
         ("environment", "environment", 'enchufe_build_info{job=~"$app"}'),
         ("namespace", "namespace", 'enchufe_build_info{job=~"$app", environment=~"$environment"}'),
-        ("pod", "pod", 'enchufe_build_info{job=~"$app", environment=~"$environment", namespace=~"$namespace"}'),
+        (
+            "pod",
+            "pod",
+            'enchufe_build_info{job=~"$app", environment=~"$environment", namespace=~"$namespace"}',
+        ),
     ):
         asked = (
             dashboard.QueryVariable(variable)
