@@ -47,7 +47,7 @@ def run(tally: Tally) -> None:
         with (
             limited("enchufe-live", 0.5, 512 * 2**20) as wrapper,
             Enchufe(
-                binary, scratch, "--demo", wrapper=wrapper,
+                binary, scratch, "--demo", "--drills", wrapper=wrapper,
                 ENCHUFE_COMMAND_TIMEOUT=COMMAND_TIMEOUT,
                 **(model_settings(model) if knows_models(binary) else {}),
             ) as enchufe,
