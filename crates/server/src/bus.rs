@@ -22,20 +22,23 @@ const LIVE_BATCHES: usize = 1024;
 /// Where committed events can be followed.
 #[derive(Clone, Debug)]
 pub struct Bus {
-    store: Store,
     live: broadcast::Sender<Arc<Vec<Event>>>,
 }
 
-impl Bus {
+impl Default for Bus {
     /// A bus that [`feed::run`] fills.
-    pub fn new(store: Store) -> Self {
+    fn default() -> Self {
         let (live, _) = broadcast::channel(LIVE_BATCHES);
-        Self { store, live }
+        Self { live }
     }
+}
 
-    /// Follows all events after `after`, or those to come, of one station or of all.
+impl Bus {
+    /// Follows all events after `after`, or those to come, of one station or of all. What the
+    /// stream does not bring is read from the store, as patiently as this one is.
     pub async fn follow(
         &self,
+        store: &Store,
         after: Option<i64>,
         station_id: Option<StationId>,
     ) -> Result<Follower, StoreError> {
@@ -43,12 +46,12 @@ impl Bus {
         let live = self.live.subscribe();
         let seen = match after {
             Some(after) => after,
-            None => self.store.last_seq().await?,
+            None => store.last_seq().await?,
         };
         let filter = EventFilter { station_id };
         let behind = true;
         Ok(Follower {
-            store: self.store.clone(),
+            store: store.clone(),
             live,
             filter,
             seen,

@@ -180,11 +180,10 @@ async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
     rand::rngs::OsRng
         .try_fill_bytes(&mut key)
         .context("no randomness")?;
-    Ok(App::new(Parts {
-        bus: Bus::new(store.clone()),
+    let parts = Parts {
+        bus: Bus::default(),
         cache: Cache::new(redis.clone().map(RedisCache::new), metrics.clone()),
         cluster: Cluster::new(node, name, config.node_timeout, redis),
-        store,
         fleet: Fleet::default(),
         admissions: Pace::new(config.admissions_per_second),
         boots: Pace::new(config.admissions_per_second),
@@ -206,7 +205,8 @@ async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
             command_timeout: config.command_timeout,
             event_retention: config.event_retention(),
         },
-    }))
+    };
+    Ok(App::new(store, parts))
 }
 
 /// The machine's name and the port: no two nodes have the same.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use store::Store;
+use store::{Patience, Store};
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Uuid};
 
@@ -20,14 +20,24 @@ use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
 use crate::metrics::Metrics;
 
+/// How long somebody's request waits for the database: people and the proxies before them wait no
+/// longer, and a refusal in time can be repeated.
+const REQUEST_PATIENCE: Patience = Patience {
+    connection: Duration::from_secs(1),
+    read: Duration::from_secs(5),
+    commit: Duration::from_secs(5),
+};
+
 /// The server's parts, behind one cheap handle. Use-cases are methods on it (see [`crate::app`]).
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App {
+    /// The database, waited for as long as this handle's holder likes.
+    pub store: Store,
+    parts: Arc<Parts>,
+}
 
 /// The parts themselves.
 pub struct Parts {
-    /// The database.
-    pub store: Store,
     /// Stations read lately.
     pub cache: Cache,
     /// Committed events.
@@ -82,9 +92,29 @@ pub struct Settings {
 }
 
 impl App {
-    /// Joins the parts.
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+    /// Joins the parts over a database.
+    pub fn new(store: Store, parts: Parts) -> Self {
+        let parts = Arc::new(parts);
+        Self { store, parts }
+    }
+
+    /// A handle for requests: they are refused soon when the database is away.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        self.with_patience(REQUEST_PATIENCE)
+    }
+
+    /// A handle for chargers, whose messages wait: they have nowhere else to go.
+    #[must_use]
+    pub fn for_chargers(&self) -> Self {
+        self.with_patience(Patience::default())
+    }
+
+    fn with_patience(&self, patience: Patience) -> Self {
+        Self {
+            store: self.store.with_patience(patience),
+            parts: Arc::clone(&self.parts),
+        }
     }
 
     /// A new id that sorts after those made before.
@@ -103,6 +133,6 @@ pub fn new_id(now: Timestamp) -> Uuid {
 impl std::ops::Deref for App {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }

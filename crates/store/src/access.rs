@@ -93,7 +93,7 @@ pub struct Idempotency {
 impl Store {
     /// The access token whose secret has this hash.
     pub async fn token_by_hash(&self, hash: &str) -> Result<Option<Token>, StoreError> {
-        let rows = self.pool.fetch(TOKEN_BY_HASH, &[hash.into()]).await?;
+        let rows = self.fetch(TOKEN_BY_HASH, &[hash.into()]).await?;
         rows.first().map(token).transpose()
     }
 
@@ -106,7 +106,6 @@ impl Store {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let limit = i64::from(limit.min(MAX_PAGE + 1));
         let rows = self
-            .pool
             .fetch(LIST_TOKENS, &[after.into(), limit.into()])
             .await?;
         rows.iter().map(token).collect()
@@ -115,7 +114,6 @@ impl Store {
     /// The hash of what a station's charger must present.
     pub async fn credentials(&self, station: &StationId) -> Result<Option<String>, StoreError> {
         let rows = self
-            .pool
             .fetch(GET_CREDENTIALS, &[station.as_str().into()])
             .await?;
         rows.first().map(|row| row.text(0)).transpose()
@@ -123,7 +121,7 @@ impl Store {
 
     /// Reads an id tag.
     pub async fn id_tag(&self, uid: &IdTagUid) -> Result<Option<IdTag>, StoreError> {
-        let rows = self.pool.fetch(GET_ID_TAG, &[uid.as_str().into()]).await?;
+        let rows = self.fetch(GET_ID_TAG, &[uid.as_str().into()]).await?;
         rows.first().map(|row| row.doc(0)).transpose()
     }
 
@@ -136,7 +134,6 @@ impl Store {
         let after = after.map_or("", IdTagUid::as_str);
         let limit = i64::from(limit.min(MAX_PAGE + 1));
         let rows = self
-            .pool
             .fetch(LIST_ID_TAGS, &[after.into(), limit.into()])
             .await?;
         rows.iter().map(|row| row.doc(0)).collect()
@@ -149,7 +146,7 @@ impl Store {
         key: &str,
     ) -> Result<Option<Idempotency>, StoreError> {
         let values = [token_id.to_string().into(), key.into()];
-        let rows = self.pool.fetch(GET_IDEMPOTENCY, &values).await?;
+        let rows = self.fetch(GET_IDEMPOTENCY, &values).await?;
         let read = |row: &Row| {
             Ok(Idempotency {
                 token_id,
@@ -165,7 +162,7 @@ impl Store {
     /// Forgets requests from before a time.
     pub async fn forget_requests(&self, before: Timestamp) -> Result<(), StoreError> {
         let values = vec![before.as_microsecond().into()];
-        self.writer.run(FORGET_IDEMPOTENCY, values).await.map(drop)
+        self.run(FORGET_IDEMPOTENCY, values).await.map(drop)
     }
 }
 

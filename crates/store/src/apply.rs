@@ -17,6 +17,8 @@ pub(crate) enum Applied {
     All(Places),
     /// Some guard did not hold. Nothing may be committed.
     Refused,
+    /// Somebody no longer waits for his commit. Nothing was committed.
+    GivenUp,
 }
 
 /// Which places in the sequence the events of a transaction have.

@@ -27,7 +27,7 @@ pub(crate) const OPEN: &str =
 impl Store {
     /// Reads a command.
     pub async fn command(&self, id: CommandId) -> Result<Option<CommandRecord>, StoreError> {
-        let rows = self.pool.fetch(GET, &[id.to_string().into()]).await?;
+        let rows = self.fetch(GET, &[id.to_string().into()]).await?;
         rows.first().map(|row| row.doc(0)).transpose()
     }
 
@@ -41,8 +41,7 @@ impl Store {
         let before = before.unwrap_or(CommandId(uuid::Uuid::max())).to_string();
         let limit = i64::from(limit.min(MAX_PAGE + 1));
         let values = [station.as_str().into(), before.into(), limit.into()];
-        self.pool
-            .fetch(LIST, &values)
+        self.fetch(LIST, &values)
             .await?
             .iter()
             .map(|row| row.doc(0))
@@ -56,7 +55,7 @@ impl Store {
     ) -> Result<Vec<CommandRecord>, StoreError> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let values = [after.into(), i64::from(MAX_PAGE).into()];
-        let rows = self.pool.fetch(OPEN, &values).await?;
+        let rows = self.fetch(OPEN, &values).await?;
         rows.iter().map(|row| row.doc(0)).collect()
     }
 }

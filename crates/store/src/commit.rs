@@ -9,6 +9,7 @@ use domain::{
 
 use crate::access::{self, Credentials, Idempotency, NewToken};
 use crate::batch::Statement;
+use crate::claim::Claim;
 use crate::db::Value;
 use crate::{StoreError, commands, events, sessions, stations};
 
@@ -100,6 +101,7 @@ pub(crate) type Key = (Record, Arc<str>);
 /// own caller.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
+    pub(crate) claim: Arc<Claim>,
     pub(crate) writes: Vec<Write>,
     /// The station and the epoch of the connection in whose name it is made.
     pub(crate) hold: Option<[Value; 2]>,

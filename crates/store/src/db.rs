@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+use tokio::time::{timeout, timeout_at};
 
 use crate::batch::Kind;
 use crate::connect::{postgres_options, sqlite_options, sqlite_writer_options, writer_settings};
-use crate::{Location, StoreError};
+use crate::{Location, Patience, StoreError};
 
 /// Read connections to SQLite: more than cores only wait for each other.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL for reads. Commits use one more.
 const POSTGRES_READERS: u32 = 8;
-/// How long a read waits for a connection before the database counts as away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest that a read waits for a connection before the database counts as away.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A value for a statement. Texts are shared: a batch that is tried again copies none.
 #[derive(Clone, Debug)]
@@ -201,27 +202,45 @@ impl Pool {
         &self,
         sql: &'static str,
         values: &[Value],
+        patience: Patience,
     ) -> Result<Vec<Row>, StoreError> {
-        let started = Instant::now();
+        let until = Instant::now() + patience.connection;
         for _ in 0..POSTGRES_READERS {
-            match self.try_fetch(sql, values).await {
-                Err(error) if is_connection_lost(&error) && started.elapsed() < ACQUIRE_TIMEOUT => {
-                }
+            match self.try_fetch(sql, values, until, patience.read).await {
+                Err(error) if is_connection_lost(&error) && Instant::now() < until => {}
                 result => return result.map_err(sort_error),
             }
         }
-        self.try_fetch(sql, values).await.map_err(sort_error)
+        let last = self.try_fetch(sql, values, until, patience.read).await;
+        last.map_err(sort_error)
     }
 
+    /// Reads with a connection that must be there in time, as must its answer.
     async fn try_fetch(
         &self,
         sql: &'static str,
         values: &[Value],
+        until: Instant,
+        patience: Duration,
     ) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(pool) => rows(bound!(sql, values).fetch_all(pool).await?, Row::Sqlite),
-            Self::Postgres(pool) => rows(bound!(sql, values).fetch_all(pool).await?, Row::Postgres),
-        })
+        match self {
+            // A file does not go away.
+            Self::Sqlite(pool) => {
+                let all = bound!(sql, values).fetch_all(pool).await?;
+                Ok(rows(all, Row::Sqlite))
+            }
+            Self::Postgres(pool) => {
+                let connection = timeout_at(until.into(), pool.acquire()).await;
+                let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                let asked = bound!(sql, values).fetch_all(&mut *connection);
+                if let Ok(answer) = timeout(patience, asked).await {
+                    return Ok(rows(answer?, Row::Postgres));
+                }
+                // What was asked is still to be answered on it.
+                connection.close_on_drop();
+                Err(sqlx::Error::PoolTimedOut)
+            }
+        }
     }
 
     /// Has the database read a statement without running it.
@@ -271,7 +290,7 @@ impl Connection {
                     Ok(Self::Postgres(Box::new(connection)))
                 };
                 // A host that is gone does not refuse; it says nothing.
-                tokio::time::timeout(ACQUIRE_TIMEOUT, connect)
+                timeout(ACQUIRE_TIMEOUT, connect)
                     .await
                     .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             }

@@ -110,7 +110,7 @@ impl Store {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Vec<Event>, StoreError> {
-        let rows = self.pool.fetch(sql, values).await?;
+        let rows = self.fetch(sql, values).await?;
         rows.iter()
             .map(|row| {
                 Ok(Event {

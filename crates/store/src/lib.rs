@@ -11,6 +11,7 @@
 mod access;
 mod apply;
 mod batch;
+mod claim;
 mod commands;
 mod commit;
 mod connect;
@@ -25,6 +26,7 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Event;
 use tokio::sync::broadcast;
@@ -36,7 +38,7 @@ pub use sessions::{SessionFilter, StoredReading};
 pub use stations::{StationFilter, StationTotals};
 pub use writer::{CommitObserver, Committed, MAX_BATCH, MAX_QUEUE};
 
-use db::Pool;
+use db::{Pool, Row, Value};
 use link::Link;
 use writer::Writer;
 
@@ -50,12 +52,45 @@ const LAST_SEQ: &str = "SELECT value FROM counters WHERE name = 'events'";
 const NETWORK: &str = "SELECT value FROM counters WHERE name = 'network'";
 const COUNT: &str = "UPDATE counters SET value = value + $1 WHERE name = $2 RETURNING value";
 
-/// Where the network's state is kept.
+/// How long [`Store::ping`] waits: who asks whether the database answers wants to know it soon.
+const PING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the network's state is kept. A cheap handle, and as patient as its holder: see
+/// [`Store::with_patience`].
 #[derive(Clone, Debug)]
 pub struct Store {
+    shared: Arc<Shared>,
+    patience: Patience,
+}
+
+#[derive(Debug)]
+struct Shared {
     pool: Pool,
     writer: Writer,
     committed: broadcast::Sender<Arc<Vec<Event>>>,
+}
+
+/// How long a caller waits for a database that is away, or too busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection to read by, at most 3 s.
+    pub connection: Duration,
+    /// For the answer to a read.
+    pub read: Duration,
+    /// For a commit, from asking for it to knowing that it is durable. What is given up is not
+    /// written later.
+    pub commit: Duration,
+}
+
+impl Default for Patience {
+    /// That of one who has nowhere else to go: a database restarts within this time.
+    fn default() -> Self {
+        Self {
+            connection: db::ACQUIRE_TIMEOUT,
+            read: Duration::from_secs(15),
+            commit: Duration::from_mins(1),
+        }
+    }
 }
 
 /// Which database to open.
@@ -73,10 +108,14 @@ pub enum StoreError {
     /// What the decision was based on is no longer so: load and decide again.
     #[error("the record changed meanwhile")]
     Conflict,
-    /// The database cannot be reached, and was waited for in vain. Nothing was written, unless it
-    /// went away over this very commit and never came back to tell.
+    /// The database cannot be reached, and was waited for in vain. Nothing was written, and
+    /// nothing will be.
     #[error("the database does not answer")]
     Unavailable,
+    /// The database went away over this very commit, and did not come back in time to tell. It is
+    /// not tried again: it was written, or never will be.
+    #[error("the database went away over a commit, and what became of that is not known")]
+    InDoubt,
     /// The queue of commits is full: the caller must slow down.
     #[error("too many commits are waiting")]
     Overloaded,
@@ -129,46 +168,69 @@ impl Store {
         let pool = Pool::open(location).await?;
         let (committed, _) = broadcast::channel(BROADCAST_BATCHES);
         let writer = Writer::start(Link::new(location.clone()), committed.clone(), observer);
-        Ok(Self {
+        let shared = Arc::new(Shared {
             pool,
             writer,
             committed,
-        })
+        });
+        let patience = Patience::default();
+        Ok(Self { shared, patience })
+    }
+
+    /// The same database for somebody who waits as long as this.
+    #[must_use]
+    pub fn with_patience(&self, patience: Patience) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            patience,
+        }
+    }
+
+    /// How long this handle's holder waits.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Committed events as they come, in order. A subscriber that falls behind is told so, and can
     /// re-read what it missed with [`Store::events`].
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Event>>> {
-        self.committed.subscribe()
+        self.shared.committed.subscribe()
     }
 
     /// Writes what one decision changes, all of it or nothing, and returns when it is durable.
+    ///
+    /// Giving up, by [`Patience::commit`] or by dropping this future, takes the commit back: it is
+    /// not written later. Only when it is at the database just then nobody can tell, and nobody
+    /// tries it again: [`StoreError::InDoubt`].
     pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        self.writer.commit(commit.prepare()?).await
+        let patience = self.patience.commit;
+        self.shared.writer.commit(commit.prepare()?, patience).await
     }
 
     /// How many commits are waiting for the writer.
     pub fn queue_depth(&self) -> usize {
-        self.writer.queue_depth()
+        self.shared.writer.queue_depth()
     }
 
     /// Connections in the read pool: in use and idle.
     pub fn pool_connections(&self) -> (u32, u32) {
-        self.pool.connections()
+        self.shared.pool.connections()
     }
 
-    /// True when the database answers.
+    /// True when the database answers, soon.
     pub async fn ping(&self) -> bool {
-        self.pool.fetch("SELECT 1", &[]).await.is_ok()
+        let asked = self.fetch("SELECT 1", &[]);
+        let answer = tokio::time::timeout(PING_PATIENCE, asked).await;
+        matches!(answer, Ok(Ok(_)))
     }
 
     fn is_postgres(&self) -> bool {
-        matches!(self.pool, Pool::Postgres(_))
+        matches!(self.shared.pool, Pool::Postgres(_))
     }
 
     /// `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
-        match self.pool {
+        match self.shared.pool {
             Pool::Sqlite(_) => "sqlite",
             Pool::Postgres(_) => "postgres",
         }
@@ -176,8 +238,8 @@ impl Store {
 
     /// Commits what is waiting, and closes. Later commits are refused.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.pool.close().await;
+        self.shared.writer.close().await;
+        self.shared.pool.close().await;
     }
 
     /// Counts this start of the program, and tells how many there were.
@@ -193,7 +255,7 @@ impl Store {
     /// The number that tells this network from others that share a Redis with it. Made by chance
     /// when the database was.
     pub async fn network(&self) -> Result<i64, StoreError> {
-        let rows = self.pool.fetch(NETWORK, &[]).await?;
+        let rows = self.fetch(NETWORK, &[]).await?;
         let row = rows.first();
         row.ok_or_else(|| StoreError::Corrupt("the network has no number".to_owned()))?
             .int(0)
@@ -201,18 +263,27 @@ impl Store {
 
     /// The sequence number of the last committed event.
     pub async fn last_seq(&self) -> Result<i64, StoreError> {
-        let rows = self.pool.fetch(LAST_SEQ, &[]).await?;
+        let rows = self.fetch(LAST_SEQ, &[]).await?;
         rows.first().map_or(Ok(0), |row| row.int(0))
     }
 
     /// The stored document formats and statements hold on this database: each is prepared once.
     pub async fn check_statements(&self) -> Result<usize, StoreError> {
-        self.pool.prepare_all().await
+        self.shared.pool.prepare_all().await
     }
 
     async fn next_counter(&self, name: &'static str, count: i64) -> Result<i64, StoreError> {
         let values = vec![count.into(), name.into()];
-        let answer = self.writer.run(COUNT, values).await?;
+        let answer = self.run(COUNT, values).await?;
         answer.ok_or_else(|| StoreError::Corrupt(format!("the counter {name} is gone")))
+    }
+
+    async fn run(&self, sql: &'static str, values: Vec<Value>) -> Result<Option<i64>, StoreError> {
+        let patience = self.patience.commit;
+        self.shared.writer.run(sql, values, patience).await
+    }
+
+    async fn fetch(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.shared.pool.fetch(sql, values, self.patience).await
     }
 }

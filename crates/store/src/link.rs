@@ -61,12 +61,17 @@ impl Link {
         let applied = apply(connection, commits).await?;
         match &applied {
             Applied::All(places) => {
+                // From here on nobody can take his commit back.
+                if !commits.iter().all(|commit| commit.claim.take()) {
+                    connection.roll_back().await?;
+                    return Ok(Applied::GivenUp);
+                }
                 if places.transaction.is_some() {
                     self.doubtful = Some(places.clone());
                 }
                 self.connect().await?.commit().await?;
             }
-            Applied::Refused => connection.roll_back().await?,
+            Applied::Refused | Applied::GivenUp => connection.roll_back().await?,
         }
         Ok(applied)
     }

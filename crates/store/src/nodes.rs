@@ -91,47 +91,47 @@ impl Store {
     pub async fn enter_node(&self, id: NodeId, name: &str) -> Result<(), StoreError> {
         let (id, postgres) = (id.to_string(), self.is_postgres());
         let enter = vec![id.as_str().into(), name.into()];
-        self.writer.run(ENTER.of(postgres), enter).await?;
+        self.run(ENTER.of(postgres), enter).await?;
         let (sql, values) = if postgres {
             (SUCCEED, vec![name.into(), id.into()])
         } else {
             (SUCCEED_ALL, vec![id.into()])
         };
-        self.writer.run(sql, values).await.map(drop)
+        self.run(sql, values).await.map(drop)
     }
 
     /// Tells that a node lives, and gives the database's time in microseconds since 1970. `None`
     /// when the node was taken for dead meanwhile.
     pub async fn beat(&self, id: NodeId) -> Result<Option<i64>, StoreError> {
         let sql = BEAT.of(self.is_postgres());
-        self.writer.run(sql, vec![id.to_string().into()]).await
+        self.run(sql, vec![id.to_string().into()]).await
     }
 
     /// Removes a node that stops, and lets another one keep house at once.
     pub async fn leave_node(&self, id: NodeId) -> Result<(), StoreError> {
         let id = id.to_string();
         let values = || vec![id.as_str().into()];
-        self.writer.run(GIVE_LEASE, values()).await?;
-        self.writer.run(LEAVE, values()).await.map(drop)
+        self.run(GIVE_LEASE, values()).await?;
+        self.run(LEAVE, values()).await.map(drop)
     }
 
     /// Takes those nodes for dead that have been silent for so long. Whoever asks lives.
     pub async fn bury_silent_nodes(&self, me: NodeId, silent: Duration) -> Result<(), StoreError> {
         let values = vec![me.to_string().into(), micros(silent).into()];
         let sql = BURY.of(self.is_postgres());
-        self.writer.run(sql, values).await.map(drop)
+        self.run(sql, values).await.map(drop)
     }
 
     /// Takes or renews the right to do what is done by one node for all. It lapses by itself.
     pub async fn take_lease(&self, me: NodeId, time: Duration) -> Result<bool, StoreError> {
         let values = vec![me.to_string().into(), micros(time).into()];
         let sql = TAKE_LEASE.of(self.is_postgres());
-        Ok(self.writer.run(sql, values).await?.is_some())
+        Ok(self.run(sql, values).await?.is_some())
     }
 
     /// The nodes that live.
     pub async fn living_nodes(&self) -> Result<Vec<NodeId>, StoreError> {
-        let rows = self.pool.fetch(LIVING, &[]).await?;
+        let rows = self.fetch(LIVING, &[]).await?;
         let id = |row: &Row| row.text(0)?.parse().map_err(|_| corrupt("a node's id"));
         rows.iter().map(id).collect()
     }
@@ -144,7 +144,7 @@ impl Store {
     ) -> Result<Vec<(StationId, i64)>, StoreError> {
         let after = after.map_or("", StationId::as_str);
         let values = [after.into(), i64::from(MAX_PAGE).into()];
-        let rows = self.pool.fetch(ORPHANS, &values).await?;
+        let rows = self.fetch(ORPHANS, &values).await?;
         rows.iter().map(claim).collect()
     }
 
@@ -157,7 +157,7 @@ impl Store {
         let after = after.map_or("", StationId::as_str);
         let node = node.to_string();
         let values = [node.into(), after.into(), i64::from(MAX_PAGE).into()];
-        let rows = self.pool.fetch(HELD, &values).await?;
+        let rows = self.fetch(HELD, &values).await?;
         rows.iter().map(claim).collect()
     }
 }

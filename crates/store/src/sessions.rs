@@ -119,8 +119,7 @@ impl Store {
         evse: domain::EvseNo,
     ) -> Result<Vec<Session>, StoreError> {
         let values = [station.as_str().into(), i64::from(evse).into()];
-        self.pool
-            .fetch(ACTIVE_AT, &values)
+        self.fetch(ACTIVE_AT, &values)
             .await?
             .iter()
             .map(|row| row.doc(0))
@@ -148,8 +147,7 @@ impl Store {
             (None, Some(true)) => (LIST_ACTIVE, vec![before.into(), limit.into()]),
             (None, _) => (LIST, vec![before.into(), active.into(), limit.into()]),
         };
-        self.pool
-            .fetch(sql, &values)
+        self.fetch(sql, &values)
             .await?
             .iter()
             .map(|row| row.doc(0))
@@ -159,7 +157,7 @@ impl Store {
     /// The meter records of a session, in the order of their own times.
     pub async fn readings(&self, id: SessionId) -> Result<Vec<StoredReading>, StoreError> {
         let values = [id.to_string().into(), MAX_READINGS.into()];
-        let rows = self.pool.fetch(READINGS, &values).await?;
+        let rows = self.fetch(READINGS, &values).await?;
         rows.iter()
             .map(|row| {
                 let at = Timestamp::from_microsecond(row.int(0)?)
@@ -176,7 +174,7 @@ impl Store {
 
     /// How many sessions are active.
     pub async fn count_active_sessions(&self) -> Result<i64, StoreError> {
-        let rows = self.pool.fetch(COUNT_ACTIVE, &[]).await?;
+        let rows = self.fetch(COUNT_ACTIVE, &[]).await?;
         rows.first().map_or(Ok(0), |row| row.int(0))
     }
 
@@ -185,8 +183,7 @@ impl Store {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Option<Session>, StoreError> {
-        self.pool
-            .fetch(sql, values)
+        self.fetch(sql, values)
             .await?
             .first()
             .map(|row| row.doc(0))

@@ -65,7 +65,7 @@ pub struct StationTotals {
 impl Store {
     /// Reads a station.
     pub async fn station(&self, id: &StationId) -> Result<Option<Station>, StoreError> {
-        let rows = self.pool.fetch(GET, &[id.as_str().into()]).await?;
+        let rows = self.fetch(GET, &[id.as_str().into()]).await?;
         rows.first().map(|row| row.doc(0)).transpose()
     }
 
@@ -80,8 +80,7 @@ impl Store {
         let search = filter.search.as_deref().map(like).unwrap_or_default();
         let limit = i64::from(limit.min(MAX_PAGE + 1));
         let values = [after.into(), status.into(), search.into(), limit.into()];
-        self.pool
-            .fetch(LIST, &values)
+        self.fetch(LIST, &values)
             .await?
             .iter()
             .map(|row| row.doc(0))
@@ -91,7 +90,7 @@ impl Store {
     /// Counts stations and connectors by status.
     pub async fn station_totals(&self) -> Result<StationTotals, StoreError> {
         let mut totals = StationTotals::default();
-        for row in self.pool.fetch(TOTALS, &[]).await? {
+        for row in self.fetch(TOTALS, &[]).await? {
             let word = row.text(0)?;
             let status = StationStatus::from_word(&word).ok_or(StoreError::Corrupt(word))?;
             totals.stations.push((status, row.int(1)?));

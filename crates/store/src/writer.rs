@@ -6,7 +6,8 @@
 //!
 //! One failing commit never fails its neighbours: a guard that does not hold is answered and the
 //! rest tried again; a batch with a statement the database refuses is halved until the guilty
-//! commit is alone. A database that is away is waited for. When it goes away over a commit, it is
+//! commit is alone. A database that is away is waited for, by each caller for as long as it likes:
+//! what nobody waits for any more is not written. When the database goes away over a commit, it is
 //! asked afterwards what became of that, so that nothing is written twice.
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::StoreError;
 use crate::apply::{Applied, Places, number};
+use crate::claim::Waiter;
 use crate::commit::{Key, Prepared};
 use crate::db::Value;
 use crate::link::Link;
@@ -29,8 +31,6 @@ pub const MAX_QUEUE: usize = 4096;
 pub const MAX_BATCH: usize = 512;
 /// How long a commit waits for a place in the queue before its caller is told to slow down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a commit waits for a database that is away. A database restarts within this time.
-const DATABASE_PATIENCE: Duration = Duration::from_mins(1);
 /// The pause before a database that is away is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -73,7 +73,6 @@ enum Job {
     Run {
         sql: &'static str,
         values: Vec<Value>,
-        since: Instant,
         told: Told<Option<i64>>,
     },
     Close {
@@ -86,7 +85,6 @@ type Told<T> = oneshot::Sender<Result<T, StoreError>>;
 /// A commit and whoever waits for it.
 struct Waiting {
     commit: Box<Prepared>,
-    since: Instant,
     told: Told<Committed>,
 }
 
@@ -107,16 +105,19 @@ impl Writer {
         Self { queue }
     }
 
-    pub(crate) async fn commit(&self, commit: Prepared) -> Result<Committed, StoreError> {
+    pub(crate) async fn commit(
+        &self,
+        commit: Prepared,
+        patience: Duration,
+    ) -> Result<Committed, StoreError> {
+        let waiter = Waiter(Arc::clone(&commit.claim));
         let commit = Box::new(commit);
-        self.ask(|told| {
-            Job::Commit(Waiting {
-                commit,
-                since: Instant::now(),
-                told,
-            })
-        })
-        .await
+        let asked = self.ask(|told| Job::Commit(Waiting { commit, told }));
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer,
+            Err(_) if waiter.give_up() => Err(StoreError::InDoubt),
+            Err(_) => Err(StoreError::Unavailable),
+        }
     }
 
     /// Runs one statement by itself, and gives the number that it returns.
@@ -124,14 +125,11 @@ impl Writer {
         &self,
         sql: &'static str,
         values: Vec<Value>,
+        patience: Duration,
     ) -> Result<Option<i64>, StoreError> {
-        self.ask(|told| Job::Run {
-            sql,
-            values,
-            since: Instant::now(),
-            told,
-        })
-        .await
+        let asked = self.ask(|told| Job::Run { sql, values, told });
+        let answer = tokio::time::timeout(patience, asked).await;
+        answer.unwrap_or(Err(StoreError::Unavailable))
     }
 
     pub(crate) async fn close(&self) {
@@ -196,15 +194,7 @@ impl Work {
             for job in received.drain(..) {
                 match job {
                     Job::Commit(waiting) => batch.join(waiting),
-                    Job::Run {
-                        sql,
-                        values,
-                        since,
-                        told,
-                    } => {
-                        // A caller that no longer waits needs no answer.
-                        let _ = told.send(self.run_alone(sql, &values, since).await);
-                    }
+                    Job::Run { sql, values, told } => self.run_alone(sql, &values, told).await,
                     Job::Close { told } => closing = Some(told),
                 }
             }
@@ -224,7 +214,11 @@ impl Work {
 
     /// Writes a batch, and tells everybody in it what became of theirs.
     async fn write(&mut self, mut batch: Vec<Waiting>) {
-        while !batch.is_empty() {
+        loop {
+            self.leave_out_given_up(&mut batch);
+            if batch.is_empty() {
+                return;
+            }
             let started = Instant::now();
             let commits: Vec<&Prepared> = batch.iter().map(|w| w.commit.as_ref()).collect();
             match self.link.transaction(&commits).await {
@@ -233,10 +227,11 @@ impl Work {
                 }
                 Ok(Applied::Refused) => match self.link.find_refused(&commits).await {
                     Ok(refused) => batch = tell_refused(batch, &refused),
-                    Err(StoreError::Unavailable) => batch = self.pause(batch).await,
+                    Err(StoreError::Unavailable) => tokio::time::sleep(RETRY_PAUSE).await,
                     Err(error) => batch = self.divide(batch, error).await,
                 },
-                Err(StoreError::Unavailable) => batch = self.pause(batch).await,
+                Ok(Applied::GivenUp) => {}
+                Err(StoreError::Unavailable) => tokio::time::sleep(RETRY_PAUSE).await,
                 Err(error) => batch = self.divide(batch, error).await,
             }
         }
@@ -257,21 +252,15 @@ impl Work {
         batch
     }
 
-    /// The database is away: lets some time pass, and gives up those who have waited too long.
-    async fn pause(&mut self, batch: Vec<Waiting>) -> Vec<Waiting> {
-        tokio::time::sleep(RETRY_PAUSE).await;
-        let spent = |waiting: &Waiting| waiting.since.elapsed() >= DATABASE_PATIENCE;
-        let (spent, patient) = if self.link.is_in_doubt() && batch.iter().any(spent) {
-            // They have one fate, and nobody knows it.
+    /// Leaves out of a batch what nobody waits for any longer. A batch in doubt stays as it is,
+    /// since it has one fate, for as long as somebody wants to know that.
+    fn leave_out_given_up(&mut self, batch: &mut Vec<Waiting>) {
+        if !self.link.is_in_doubt() {
+            batch.retain(|waiting| waiting.commit.claim.release());
+        } else if batch.iter().all(|w| w.commit.claim.is_given_up()) {
             self.link.forget_doubt();
-            (batch, Vec::new())
-        } else {
-            batch.into_iter().partition(spent)
-        };
-        for waiting in spent {
-            let _ = waiting.told.send(Err(StoreError::Unavailable));
+            batch.clear();
         }
-        patient
     }
 
     /// Tells the world, and everybody in a batch, that it is committed.
@@ -290,18 +279,15 @@ impl Work {
         }
     }
 
-    async fn run_alone(
-        &mut self,
-        sql: &'static str,
-        values: &[Value],
-        since: Instant,
-    ) -> Result<Option<i64>, StoreError> {
-        loop {
+    /// Runs a statement by itself, for as long as somebody waits for its number.
+    async fn run_alone(&mut self, sql: &'static str, values: &[Value], told: Told<Option<i64>>) {
+        while !told.is_closed() {
             match self.link.run(sql, values).await {
-                Err(StoreError::Unavailable) if since.elapsed() < DATABASE_PATIENCE => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                Err(StoreError::Unavailable) => tokio::time::sleep(RETRY_PAUSE).await,
+                result => {
+                    let _ = told.send(result);
+                    return;
                 }
-                result => return result,
             }
         }
     }

@@ -41,7 +41,7 @@ pub fn router(app: &App) -> Router {
         // Until there is a console, a browser is shown what it can do here.
         .route("/console", get(|| async { Redirect::temporary("/docs/") }))
         .route("/ocpp/{*path}", get(handshake::connect))
-        .with_state(app.clone());
+        .with_state(app.for_requests());
     layers::wrap(router, app)
 }
 

@@ -130,6 +130,12 @@ impl From<AppError> for Problem {
                 "the database does not answer; try again soon",
             )
             .retry_after(RETRY_AFTER),
+            AppError::InDoubt => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database went away in the middle, so this may have been done or not; look \
+                 before you repeat it, or repeat it with the same Idempotency-Key",
+            )
+            .retry_after(RETRY_AFTER),
             // The one place where it is handled, so the one place where it is logged. The caller
             // gets the request id with it, and none of the inner text.
             AppError::Internal(inner) => {

@@ -108,7 +108,7 @@ impl App {
     ) -> Result<Started, AppError> {
         let station_id = &hold.station_id;
         let authorization = self.authorize(id_tag.as_deref()).await?;
-        let _turn = self.turns.take(station_id).await;
+        let _turn = self.turn(station_id).await?;
         for _ in 0..MAX_ROUNDS {
             if let Some(key) = &start_key
                 && let Some(known) = self.store.session_by_start(station_id, key).await?
@@ -174,7 +174,7 @@ impl App {
         report: MeterReport,
     ) -> Result<(), AppError> {
         let station_id = &hold.station_id;
-        let _turn = self.turns.take(station_id).await;
+        let _turn = self.turn(station_id).await?;
         for _ in 0..MAX_ROUNDS {
             let now = self.clock.now();
             let known = self
@@ -243,7 +243,7 @@ impl App {
     /// A charger sends meter values.
     pub async fn meter_values(&self, hold: &Hold, report: MeterReport) -> Result<(), AppError> {
         let station_id = &hold.station_id;
-        let _turn = self.turns.take(station_id).await;
+        let _turn = self.turn(station_id).await?;
         for _ in 0..MAX_ROUNDS {
             let session = match &report.transaction_id {
                 Some(id) => self.session_of(station_id, id).await?,

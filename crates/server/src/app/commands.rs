@@ -34,7 +34,11 @@ impl App {
         let recalled = self.recall(once.as_ref()).await?;
         // Begun before the command, so that its end cannot be missed.
         let follower = if follow {
-            Some(self.bus.follow(None, Some(station_id.clone())).await?)
+            Some(
+                self.bus
+                    .follow(&self.store, None, Some(station_id.clone()))
+                    .await?,
+            )
         } else {
             None
         };

@@ -33,7 +33,7 @@ impl App {
                 )));
             }
         }
-        Ok(self.bus.follow(after, station_id).await?)
+        Ok(self.bus.follow(&self.store, after, station_id).await?)
     }
 
     /// Forgets events that are older than they are to be kept.

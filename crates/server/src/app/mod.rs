@@ -73,9 +73,12 @@ pub enum AppError {
     /// Too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Busy,
-    /// The database does not answer: try again later.
+    /// The database does not answer, and nothing was done: try again later.
     #[error("the database does not answer")]
     Unavailable,
+    /// The database went away in the middle: nobody knows yet whether it was done.
+    #[error("the database went away over a commit")]
+    InDoubt,
     /// A defect, or a broken database. Logged where it is handled.
     #[error("{0}")]
     Internal(String),
@@ -85,6 +88,7 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable => Self::Unavailable,
+            StoreError::InDoubt => Self::InDoubt,
             StoreError::Overloaded => Self::Busy,
             StoreError::Conflict => Self::Conflict("the record changed meanwhile".to_owned()),
             error @ (StoreError::Database(_) | StoreError::Corrupt(_)) => {
@@ -149,6 +153,13 @@ pub struct Once {
 }
 
 impl App {
+    /// Takes a station's turn. Whoever has it may be waiting for the database, so one waits here no
+    /// longer than for a commit.
+    async fn turn(&self, id: &StationId) -> Result<MutexGuard<'_, ()>, AppError> {
+        let turn = tokio::time::timeout(self.store.patience().commit, self.turns.take(id)).await;
+        turn.map_err(|_| AppError::Busy)
+    }
+
     /// What an earlier sending of the request made, if there was one.
     async fn recall(&self, once: Option<&Once>) -> Result<Option<String>, AppError> {
         let Some(once) = once else { return Ok(None) };

@@ -69,7 +69,7 @@ impl App {
                 Some(id) => id.clone(),
                 None => self.station_id_for(&new.name, round)?,
             };
-            let _turn = self.turns.take(&id).await;
+            let _turn = self.turn(&id).await?;
             let spec = StationSpec {
                 id: id.clone(),
                 name: new.name.clone(),
@@ -145,7 +145,7 @@ impl App {
         id: &StationId,
         if_match: Option<i64>,
     ) -> Result<(), AppError> {
-        let _turn = self.turns.take(id).await;
+        let _turn = self.turn(id).await?;
         for round in 0..MAX_ROUNDS {
             let station = self.load(id).await?;
             if let Err(error) = check_version(&station, if_match) {
@@ -175,7 +175,7 @@ impl App {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.cache.forget(id);
+                    self.not_committed(id, &error);
                     conflict_or(error)?;
                 }
             }
@@ -514,7 +514,7 @@ impl App {
         if_match: Option<i64>,
         mut decide: impl FnMut(Station, Timestamp) -> Result<(Decided, Commit), AppError>,
     ) -> Result<Arc<Station>, AppError> {
-        let _turn = self.turns.take(id).await;
+        let _turn = self.turn(id).await?;
         for round in 0..MAX_ROUNDS {
             let station = self.load(id).await?;
             let expected = station.version;
@@ -547,7 +547,7 @@ impl App {
                     return Ok(changed);
                 }
                 Err(error) => {
-                    self.cache.forget(id);
+                    self.not_committed(id, &error);
                     conflict_or(error)?;
                 }
             }
@@ -564,6 +564,14 @@ impl App {
             }
         }
         Err(contended("change station"))
+    }
+
+    /// A change was not committed: what is cached was old, or nobody knows. In doubt the station
+    /// stays marked as changing, so that it is read from the database until it has changed.
+    fn not_committed(&self, id: &StationId, error: &StoreError) {
+        if !matches!(error, StoreError::InDoubt) {
+            self.cache.forget(id);
+        }
     }
 
     /// The station a decision starts from.

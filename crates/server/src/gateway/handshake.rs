@@ -51,6 +51,8 @@ pub async fn connect(
     headers: HeaderMap,
     upgrade: Result<IncomingUpgrade, StatusCode>,
 ) -> Response {
+    // A charger's messages wait for the database, and so does its connection.
+    let app = app.for_chargers();
     // The identity is the last segment; some chargers put a path of their own before it. A path
     // that is no text names nobody.
     let path = path.map_or_else(|_| String::new(), |Path(path)| path);

@@ -29,6 +29,7 @@ mod lists;
 mod nodes;
 mod opening;
 mod outage;
+mod patience;
 mod sessions;
 mod stations;
 mod support;

@@ -1,7 +1,7 @@
 //! A network between the store and PostgreSQL that can be cut at the worst moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 use store::Location;
@@ -30,6 +30,7 @@ pub struct Proxy {
     /// The database as it is reached through the proxy.
     pub database: Database,
     fate: Arc<AtomicU8>,
+    lets_in: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -44,10 +45,14 @@ impl Proxy {
         let options = options.host("127.0.0.1").port(port);
         let url = sqlx::ConnectOptions::to_url_lossy(&options).to_string();
         let fate = Arc::new(AtomicU8::new(0));
+        let lets_in = Arc::new(AtomicBool::new(true));
         tokio::spawn({
-            let fate = Arc::clone(&fate);
+            let (fate, lets_in) = (Arc::clone(&fate), Arc::clone(&lets_in));
             async move {
                 while let Ok((client, _)) = listener.accept().await {
+                    if !lets_in.load(Ordering::SeqCst) {
+                        continue;
+                    }
                     let Ok(server) = TcpStream::connect(&target).await else {
                         continue;
                     };
@@ -60,7 +65,13 @@ impl Proxy {
                 location: Location::Postgres(url),
             },
             fate,
+            lets_in,
         }
+    }
+
+    /// Whether new connections are let through.
+    pub fn lets_in(&self, lets_in: bool) {
+        self.lets_in.store(lets_in, Ordering::SeqCst);
     }
 
     /// Decides over the next `COMMIT`. The one after that passes.
