@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
 
 use super::{App, AppError, MAX_ROUNDS, Once, contended, gone};
+use crate::gateway::fleet::Handshake;
 
 /// What is to be entered.
 #[derive(Clone, Debug)]
@@ -375,16 +376,23 @@ impl App {
         Ok(())
     }
 
-    /// A charger opened a connection.
+    /// A charger opened a connection. Refused when it has shaken hands again since: decided in the
+    /// station's turn, so that on this node epochs follow the order of the handshakes.
     pub async fn charger_connected(
         &self,
         id: &StationId,
+        handshake: Handshake,
         protocol: &str,
     ) -> Result<Connected, AppError> {
         let node = self.cluster.node;
-        let station = self
-            .change(id, None, |s, now| Ok(s.connected(protocol, node, now)))
-            .await?;
+        let decide = |station: Station, now| {
+            if self.fleet.is_latest(id, handshake) {
+                Ok(station.connected(protocol, node, now))
+            } else {
+                Err(AppError::Superseded)
+            }
+        };
+        let station = self.change(id, None, decide).await?;
         let hold = Hold {
             station_id: id.clone(),
             epoch: station.epoch,

@@ -1,7 +1,7 @@
 //! Which station is on which socket of this node.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,16 @@ const CLOSING_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub struct Fleet {
     links: papaya::HashMap<StationId, Arc<Link>>,
+    /// The latest handshake of each station that has a connection, or is about to.
+    latest: papaya::HashMap<StationId, Handshake>,
+    /// How many handshakes there were.
+    handshakes: AtomicU64,
 }
+
+/// A handshake's place among those of this node. Of two connections of a station the one that shook
+/// hands later is the one that counts, whichever is taken into the database first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Handshake(u64);
 
 /// The way to a connection's task.
 #[derive(Debug)]
@@ -73,6 +82,34 @@ impl Refused {
 }
 
 impl Fleet {
+    /// A charger begins a handshake.
+    pub fn handshake(&self) -> Handshake {
+        Handshake(self.handshakes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A handshake has succeeded: those of the same charger that began before are outdated.
+    pub fn admit(&self, id: &StationId, handshake: Handshake) {
+        let latest = self.latest.pin();
+        latest.compute(id.clone(), |present| match present {
+            Some((_, present)) if *present > handshake => papaya::Operation::Abort(()),
+            _ => papaya::Operation::Insert(handshake),
+        });
+    }
+
+    /// Whether the charger has shaken hands no more since.
+    pub fn is_latest(&self, id: &StationId, handshake: Handshake) -> bool {
+        self.latest.pin().get(id) == Some(&handshake)
+    }
+
+    /// The connection of a handshake has ended.
+    pub fn dismiss(&self, id: &StationId, handshake: Handshake) {
+        let latest = self.latest.pin();
+        latest.compute(id.clone(), |present| match present {
+            Some((_, present)) if *present == handshake => papaya::Operation::Remove,
+            _ => papaya::Operation::Abort(()),
+        });
+    }
+
     /// Takes a connection in, in place of an older one of the same station, which is closed. A
     /// connection that is itself older than the one that is there is closed instead.
     pub fn join(&self, id: &StationId, epoch: i64, now: Timestamp) -> Arc<Link> {
@@ -231,6 +268,23 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_later_handshake_counts_whichever_is_done_first() {
+        let fleet = Fleet::default();
+        let (first, second) = (fleet.handshake(), fleet.handshake());
+        fleet.admit(&station(), second);
+        // Its password took longer to check.
+        fleet.admit(&station(), first);
+        assert!(fleet.is_latest(&station(), second));
+        assert!(!fleet.is_latest(&station(), first));
+        fleet.dismiss(&station(), first);
+        assert!(fleet.is_latest(&station(), second));
+        // Gone as it is, it does not bring the older one back.
+        fleet.dismiss(&station(), second);
+        assert!(!fleet.is_latest(&station(), first));
+        assert!(fleet.latest.is_empty());
+    }
 
     fn station() -> StationId {
         StationId::new("CP-1").unwrap()

@@ -53,6 +53,7 @@ pub async fn connect(
 ) -> Response {
     // A charger's messages wait for the database, and so does its connection.
     let app = app.for_chargers();
+    let handshake = app.fleet.handshake();
     // The identity is the last segment; some chargers put a path of their own before it. A path
     // that is no text names nobody.
     let path = path.map_or_else(|_| String::new(), |Path(path)| path);
@@ -87,9 +88,11 @@ pub async fn connect(
         answer
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        app.fleet.admit(&station.id, handshake);
         tokio::spawn(socket::run(
             app,
             station.id.clone(),
+            handshake,
             version,
             dialect,
             socket,

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use yawc::close::CloseCode;
 use yawc::{Frame, HttpStream, OpCode, UpgradeFut, WebSocket, WebSocketError};
 
-use super::fleet::{Link, Order};
+use super::fleet::{Handshake, Link, Order};
 use super::{Connection, Dialect, GiveUp, Meaning, Reply, patiently};
 use crate::app::{App, AppError};
 use crate::metrics::{Direction, DisconnectReason, MessageOutcome};
@@ -54,37 +54,51 @@ struct Task<'a> {
 pub(super) async fn run(
     app: App,
     station_id: StationId,
+    handshake: Handshake,
     version: Version,
     dialect: Dialect,
     upgrade: UpgradeFut,
 ) {
-    let socket = match upgrade.await {
-        Ok(socket) => socket,
-        Err(error) => {
-            tracing::debug!(station.id = %station_id, %error, "upgrade failed");
-            return;
-        }
-    };
+    match upgrade.await {
+        Ok(socket) => run_upgraded(&app, &station_id, handshake, version, dialect, socket).await,
+        Err(error) => tracing::debug!(station.id = %station_id, %error, "upgrade failed"),
+    }
+    app.fleet.dismiss(&station_id, handshake);
+}
+
+async fn run_upgraded(
+    app: &App,
+    station_id: &StationId,
+    handshake: Handshake,
+    version: Version,
+    dialect: Dialect,
+    mut socket: Socket,
+) {
     let protocol = version.subprotocol();
-    let connected = patiently(|| app.charger_connected(&station_id, protocol));
+    let connected = patiently(|| app.charger_connected(station_id, handshake, protocol));
     let connected = match Box::pin(connected).await {
         Ok(connected) => connected,
         Err(error) => {
-            tracing::warn!(station.id = %station_id, %error, "connection not taken in");
-            return;
+            tracing::info!(station.id = %station_id, %error, "connection not taken in");
+            let reason = match error {
+                AppError::Superseded => DisconnectReason::Replaced,
+                AppError::NotFound(_) => DisconnectReason::Revoked,
+                _ => DisconnectReason::NetworkError,
+            };
+            return farewell(&mut socket, reason).await;
         }
     };
     let hold = connected.hold;
     let epoch = hold.epoch;
     app.metrics.ocpp_connects.inc();
     tracing::info!(station.id = %station_id, epoch, protocol, "charger connected");
-    let link = app.fleet.join(&station_id, epoch, app.clock.now());
+    let link = app.fleet.join(station_id, epoch, app.clock.now());
     if let Some(directory) = app.cluster.directory() {
         // What Redis does not hear now it is told when the claims are renewed.
         let _ = directory.claim(&hold).await;
     }
     let mut task = Task {
-        app: &app,
+        app,
         connection: Connection {
             hold: hold.clone(),
             version,
@@ -102,11 +116,11 @@ pub(super) async fn run(
         Ok(reason) => reason,
         Err(_) => DisconnectReason::ProtocolError,
     };
-    task.farewell(reason).await;
+    farewell(&mut task.socket, reason).await;
     let Task { peer, .. } = task;
-    app.fleet.leave(&station_id, epoch);
+    app.fleet.leave(station_id, epoch);
     let last_seen = link.last_seen();
-    Box::pin(end_commands(&app, &link, peer)).await;
+    Box::pin(end_commands(app, &link, peer)).await;
     app.metrics.ocpp_disconnected(reason);
     tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
     let disconnected = patiently(|| app.charger_disconnected(&hold, reason.as_str(), last_seen));
@@ -349,26 +363,26 @@ impl Task<'_> {
         tracing::error!(station.id = %station_id, action, %error, "message left unanswered");
         DisconnectReason::NetworkError
     }
+}
 
-    /// Tells the charger why, as far as it still listens.
-    async fn farewell(&mut self, reason: DisconnectReason) {
-        let (code, text) = match reason {
-            DisconnectReason::Closed => (CloseCode::Normal, ""),
-            DisconnectReason::Replaced => (CloseCode::Policy, "replaced by a newer connection"),
-            DisconnectReason::TimedOut => (CloseCode::Policy, "no answer to pings"),
-            DisconnectReason::ProtocolError => (CloseCode::Protocol, "protocol error"),
-            DisconnectReason::NetworkError => (CloseCode::Again, "try again later"),
-            DisconnectReason::Revoked => (CloseCode::Policy, "no longer known here"),
-            DisconnectReason::Disowned => (CloseCode::Restart, "connect again"),
-            DisconnectReason::Shutdown => (CloseCode::Restart, "server restarting"),
-        };
-        let farewell = async {
-            // Whether it arrives changes nothing.
-            let _ = self.socket.send(Frame::close(code, text)).await;
-            let _ = self.socket.close().await;
-        };
-        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
-    }
+/// Tells the charger why, as far as it still listens.
+async fn farewell(socket: &mut Socket, reason: DisconnectReason) {
+    let (code, text) = match reason {
+        DisconnectReason::Closed => (CloseCode::Normal, ""),
+        DisconnectReason::Replaced => (CloseCode::Policy, "replaced by a newer connection"),
+        DisconnectReason::TimedOut => (CloseCode::Policy, "no answer to pings"),
+        DisconnectReason::ProtocolError => (CloseCode::Protocol, "protocol error"),
+        DisconnectReason::NetworkError => (CloseCode::Again, "try again later"),
+        DisconnectReason::Revoked => (CloseCode::Policy, "no longer known here"),
+        DisconnectReason::Disowned => (CloseCode::Restart, "connect again"),
+        DisconnectReason::Shutdown => (CloseCode::Restart, "server restarting"),
+    };
+    let farewell = async {
+        // Whether it arrives changes nothing.
+        let _ = socket.send(Frame::close(code, text)).await;
+        let _ = socket.close().await;
+    };
+    let _ = timeout(CLOSE_TIMEOUT, farewell).await;
 }
 
 /// The connection is gone: what it did not end is lost.

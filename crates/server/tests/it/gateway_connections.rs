@@ -3,13 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use domain::StationId;
+use futures_util::future::join_all;
 use serde_json::json;
+use server::app::AppError;
 
 use crate::support::{Backend, Ended, Server};
 
 both!(
     an_offline_station_is_never_available,
     the_close_of_an_old_socket_leaves_the_new_connection_alone,
+    the_later_handshake_wins_whichever_is_taken_in_first,
+    a_charger_that_redials_at_once_keeps_its_new_connection,
     a_restart_leaves_no_station_online,
     a_reconnected_charger_need_not_boot_again,
 );
@@ -75,6 +80,59 @@ async fn the_close_of_an_old_socket_leaves_the_new_connection_alone(backend: Bac
     // Its own close does take the station offline.
     new.close().await;
     server.station_when("CP-1", "status", "offline").await;
+}
+
+async fn the_later_handshake_wins_whichever_is_taken_in_first(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let id = StationId::new("CP-1").unwrap();
+    let app = server.app();
+    // Two handshakes, whose tasks get to the database in the other order.
+    let (first, second) = (app.fleet.handshake(), app.fleet.handshake());
+    app.fleet.admit(&id, first);
+    app.fleet.admit(&id, second);
+    let connected = app.charger_connected(&id, second, "ocpp1.6").await;
+    let epoch = connected.unwrap().hold.epoch;
+    let late = app.charger_connected(&id, first, "ocpp1.6").await;
+    assert!(matches!(late, Err(AppError::Superseded)), "{late:?}");
+    // In the order of their handshakes, both are taken in, and the epoch follows.
+    app.fleet.dismiss(&id, second);
+    for later in 1..=2 {
+        let next = app.fleet.handshake();
+        app.fleet.admit(&id, next);
+        let connected = app.charger_connected(&id, next, "ocpp1.6").await;
+        assert_eq!(connected.unwrap().hold.epoch, epoch + later);
+    }
+    assert_eq!(server.count_events("CP-1", "station.connected").await, 3);
+}
+
+async fn a_charger_that_redials_at_once_keeps_its_new_connection(backend: Backend) {
+    let server = Server::start(backend).await;
+    let ids: Vec<_> = (0..8).map(|n| format!("CP-{n}")).collect();
+    join_all(ids.iter().map(|id| server.enter(id))).await;
+    // Many at once, so that their tasks overtake each other where they can.
+    let redial = ids.iter().map(async |id| {
+        for round in 0..25 {
+            let dropped = server.charger(id).knock().await;
+            assert_eq!(dropped.status, 101);
+            drop(dropped);
+            let mut charger = server.charger(id).connect().await;
+            for _ in 0..3 {
+                let lives = charger.try_call_until_closed(
+                    "BootNotification",
+                    json!({
+                        "chargePointVendor": "Acme", "chargePointModel": "Wallbox 22",
+                    }),
+                );
+                let lives = lives.await;
+                assert!(lives, "{id}, round {round}: {:?}", charger.closed_with());
+            }
+        }
+    });
+    join_all(redial).await;
+    for id in &ids {
+        server.station_when(id, "online", false).await;
+    }
 }
 
 async fn a_restart_leaves_no_station_online(backend: Backend) {
