@@ -39,6 +39,8 @@ use crate::{api, counting, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least that each step of a stop gets when those before it took all of the time.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long readiness is refused before anything is closed, so that a balancer can look away.
 const LOOK_AWAY: Duration = Duration::from_millis(200);
 /// Connections waiting to be accepted: everyone reconnects at once after an outage.
@@ -103,11 +105,19 @@ impl Node {
     }
 
     /// Stops the node: readiness first, then the chargers, then the rest, within the configured
-    /// time. What was acknowledged is committed before the last connection closes.
+    /// time. The store closes last: by then the end of every connection and of every command is
+    /// committed. A database that is away is not waited for any longer than for the rest.
     pub async fn stop(self) {
         let deadline = Instant::now() + self.patience;
+        let left = || {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .max(LEAST_PATIENCE)
+        };
         self.app.phase.draining();
         sleep(LOOK_AWAY.min(self.patience / 4)).await;
+        let connections = &self.app.fleet.tasks;
+        connections.close();
         // Half of the time is theirs; the other half for what is still to be written down.
         let closing = self.patience / 2;
         self.app
@@ -115,27 +125,29 @@ impl Node {
             .close_all(DisconnectReason::Shutdown, closing)
             .await;
         self.stop.cancel();
-        while !self.app.fleet.is_empty() && Instant::now() < deadline {
-            sleep(Duration::from_millis(20)).await;
+        if timeout(left(), connections.wait()).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "stopping before the end of every connection was written down"
+            );
         }
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_secs(1));
         for (handle, _) in &self.servers {
-            handle.graceful_shutdown(Some(left));
+            handle.graceful_shutdown(Some(left()));
         }
         for (_, server) in self.servers {
             // A server that failed has stopped too.
-            let _ = timeout(left, server).await;
+            let _ = timeout(left(), server).await;
         }
         for task in self.tasks {
             task.abort();
         }
-        if let Err(error) = self.app.leave().await {
+        let left_on_paper = timeout(left(), self.app.leave()).await;
+        if !matches!(left_on_paper, Ok(Ok(()))) {
             // The others find out by its silence.
-            tracing::warn!(%error, "this node is still written down as living");
+            tracing::warn!("this node is still written down as living");
         }
-        self.app.store.close().await;
+        // What the database never took was never acknowledged either.
+        let _ = timeout(left(), self.app.store.close()).await;
     }
 }
 

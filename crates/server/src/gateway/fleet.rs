@@ -1,7 +1,7 @@
 //! Which station is on which socket of this node.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use domain::{CommandRecord, Hold, Outcome, StationId};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use crate::metrics::DisconnectReason;
 
@@ -29,6 +30,9 @@ pub struct Fleet {
     latest: papaya::HashMap<StationId, Handshake>,
     /// How many handshakes there were.
     handshakes: AtomicU64,
+    /// Every connection's task, until the last of it is committed.
+    pub tasks: TaskTracker,
+    closing: AtomicBool,
 }
 
 /// A handshake's place among those of this node. Of two connections of a station the one that shook
@@ -131,6 +135,9 @@ impl Fleet {
             papaya::Compute::Aborted(()) => link.close(DisconnectReason::Replaced),
             _ => {}
         }
+        if self.closing.load(Ordering::SeqCst) {
+            link.close(DisconnectReason::Shutdown);
+        }
         link
     }
 
@@ -178,8 +185,9 @@ impl Fleet {
     }
 
     /// Closes every connection, spread over this time, so that those who come back elsewhere do not
-    /// all come at once. Few are closed without delay.
+    /// all come at once. Few are closed without delay, and so are those that are still to come.
     pub async fn close_all(&self, reason: DisconnectReason, time: Duration) {
+        self.closing.store(true, Ordering::SeqCst);
         let links: Vec<_> = self.links.pin().values().cloned().collect();
         let steps = links.len().div_ceil(CLOSED_AT_A_TIME);
         let pause = time / u32::try_from(steps.max(1)).unwrap_or(u32::MAX);
@@ -196,11 +204,6 @@ impl Fleet {
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.links.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -286,6 +289,16 @@ mod tests {
         assert!(fleet.latest.is_empty());
     }
 
+    #[tokio::test]
+    async fn a_connection_that_comes_during_a_stop_is_closed() {
+        let fleet = Fleet::default();
+        fleet
+            .close_all(DisconnectReason::Shutdown, Duration::ZERO)
+            .await;
+        let link = fleet.join(&station(), 1, Timestamp::UNIX_EPOCH);
+        assert!(matches!(link.next().await, Err(DisconnectReason::Shutdown)));
+    }
+
     fn station() -> StationId {
         StationId::new("CP-1").unwrap()
     }
@@ -299,7 +312,7 @@ mod tests {
         fleet.leave(&station(), 1);
         assert_eq!(fleet.link(&station()).unwrap().epoch, 2);
         fleet.leave(&station(), 2);
-        assert!(fleet.is_empty());
+        assert_eq!(fleet.len(), 0);
     }
 
     #[tokio::test]

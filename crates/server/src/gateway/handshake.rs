@@ -29,6 +29,10 @@ const COMPRESSION_THRESHOLD: usize = 128;
 const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 512;
 
+/// When a charger is told to come back to a server that is stopping, in seconds: another one takes
+/// its place at once, or it starts again.
+const RETRY_AFTER: u32 = 2;
+
 /// One set of socket options for all connections, so that they share their compressors.
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
     Options::default()
@@ -62,6 +66,12 @@ pub async fn connect(
         .find(|segment| !segment.is_empty())
         .unwrap_or_default();
     let address = address.map(|Extension(ConnectInfo(address))| address.ip());
+    if app.stopping.is_cancelled() {
+        let detail = "the server is stopping; connect again in a moment";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .retry_after(RETRY_AFTER)
+            .into_response();
+    }
     let station = match admit(&app, identity, address, &headers).await {
         Ok(station) => station,
         Err(problem) => return problem.into_response(),
@@ -89,7 +99,8 @@ pub async fn connect(
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         app.fleet.admit(&station.id, handshake);
-        tokio::spawn(socket::run(
+        let tasks = app.fleet.tasks.clone();
+        tasks.spawn(socket::run(
             app,
             station.id.clone(),
             handshake,

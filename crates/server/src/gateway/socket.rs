@@ -50,7 +50,7 @@ struct Task<'a> {
     pinged: bool,
 }
 
-/// Runs a connection from its upgrade to its end.
+/// Runs a connection from its upgrade to its end, and to the commit of that.
 pub(super) async fn run(
     app: App,
     station_id: StationId,

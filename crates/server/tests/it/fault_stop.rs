@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Backend, Ended, Ground, Process, eventually};
+use crate::support::{Backend, Cluster, Ended, Ground, Process, Server, eventually, psql};
 
 both!(a_stop_is_announced_orderly_and_bounded);
 
@@ -76,4 +76,52 @@ async fn a_stop_is_announced_orderly_and_bounded(backend: Backend) {
         let last = history.iter().find(|e| e["type"] == "station.disconnected");
         assert_eq!(last.unwrap()["data"]["reason"], "shutdown", "{id}");
     }
+}
+
+/// Somebody holds the database up in the middle of the stop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_with_a_stop_is_committed_before_the_store_closes() {
+    let mut server = Server::start(Backend::Postgres).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let command = server.order_soon("CP-1", "clear_cache", json!({})).await;
+    charger.next_call().await;
+    // Two commits, one after the other: the command is lost, and then the station is offline.
+    let database = server.ground.postgres().url();
+    let held = tokio::task::spawn_blocking(move || {
+        let sql = "BEGIN; LOCK TABLE commands; SELECT pg_sleep(1.5); COMMIT";
+        assert!(psql(&database, sql));
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ((), ended) = tokio::join!(server.stop(), charger.ended());
+    assert_eq!(ended, Ended::Closed(1012, "server restarting".to_owned()));
+    held.await.unwrap();
+    server.restart().await;
+    let history = server.history("CP-1").await;
+    let last = history.iter().find(|e| e["type"] == "station.disconnected");
+    assert_eq!(last.unwrap()["data"]["reason"], "shutdown");
+    let command = server.ended_command(&command).await;
+    let told = "the connection was lost before the answer: whether it was done is not known";
+    assert_eq!(command["detail"], told);
+}
+
+/// A database that went away is not waited for beyond the bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_without_its_database_is_bounded_too() {
+    let cluster = Cluster::start_new();
+    let url = cluster.url();
+    let settings = [("DATABASE_URL", &*url), ("SHUTDOWN_TIMEOUT", "2s")];
+    let mut server = Server::start_with(Backend::Sqlite, &settings).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    tokio::task::block_in_place(|| cluster.crash());
+    let told = Instant::now();
+    server.stop().await;
+    assert!(
+        told.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        told.elapsed()
+    );
 }

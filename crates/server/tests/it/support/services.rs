@@ -76,7 +76,8 @@ impl Drop for PostgresDatabase {
     }
 }
 
-fn psql(database: &str, sql: &str) -> bool {
+/// Runs statements on a database, and tells whether they were taken.
+pub fn psql(database: &str, sql: &str) -> bool {
     let mut psql = Command::new(postgres_programs().join("psql"));
     succeeds(psql.args(["-q", "-X", "-d", database, "-c", sql]))
 }
