@@ -15,6 +15,7 @@ mod v16;
 use std::future::Future;
 use std::time::Duration;
 
+use domain::command::Trigger;
 use domain::{Command, Hold, Outcome};
 use ocpp::{CallError, Version};
 use serde::Serialize;
@@ -144,6 +145,28 @@ struct Connection {
     version: Version,
     /// Whether the charger's boot was ever accepted, on this connection or one before.
     booted: bool,
+    /// What the charger was asked to send before its boot was accepted, and has not refused: such
+    /// messages are welcome even then. No longer than there are kinds of them.
+    triggered: Vec<Trigger>,
+}
+
+impl Connection {
+    /// Notes that a command is about to be sent.
+    fn ordered(&mut self, command: &Command) {
+        if let Command::TriggerMessage { message, .. } = command
+            && !self.booted
+            && !self.triggered.contains(message)
+        {
+            self.triggered.push(*message);
+        }
+    }
+
+    /// Notes that the charger will not do it.
+    fn refused(&mut self, command: &Command) {
+        if let Command::TriggerMessage { message, .. } = command {
+            self.triggered.retain(|kind| kind != message);
+        }
+    }
 }
 
 /// Does something until the database answers, for as long as a charger's message may wait.

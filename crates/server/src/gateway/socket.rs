@@ -103,6 +103,7 @@ async fn run_upgraded(
             hold: hold.clone(),
             version,
             booted: connected.booted,
+            triggered: Vec::new(),
         },
         dialect,
         link: link.clone(),
@@ -272,6 +273,7 @@ impl Task<'_> {
             Ok(call) => call,
             Err(why) => return self.end(record, Outcome::Failed, Some(why), None).await,
         };
+        self.connection.ordered(&record.command);
         let since = Instant::now();
         let deadline = since + self.app.settings.command_timeout;
         let action = call.action();
@@ -312,6 +314,9 @@ impl Task<'_> {
             outcome: Outcome::Failed,
             detail: Some(format!("{}: {}", error.code, error.description)),
         });
+        if outcome != Outcome::Accepted {
+            self.connection.refused(&call.record.command);
+        }
         self.end(call.record, outcome, detail, response).await
     }
 

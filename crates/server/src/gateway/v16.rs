@@ -51,7 +51,7 @@ pub(super) async fn answer(
             fault = deviation.fault.as_str(), "deviation accepted"
         );
     }
-    if !connection.booted && needs_boot(&call) {
+    if !connection.booted && needs_boot(connection, &call) {
         let detail = "send BootNotification first";
         return Ok(Reply::Refusal(CallError::new(
             ErrorCode::SecurityError,
@@ -74,10 +74,25 @@ pub(super) async fn answer(
     }
 }
 
-/// Before a boot was accepted nothing else is welcome (OCPP 1.6 §4.2), but what carries revenue is
-/// kept all the same.
-fn needs_boot(call: &ChargerCall) -> bool {
-    !matches!(call, ChargerCall::BootNotification(_)) && !keeps_revenue(call)
+/// Before a boot was accepted nothing else is welcome (OCPP 1.6 §4.2) but what the charger was asked
+/// for; and what carries revenue is kept all the same.
+fn needs_boot(connection: &Connection, call: &ChargerCall) -> bool {
+    if keeps_revenue(call) {
+        return false;
+    }
+    let asked_for = match call {
+        ChargerCall::BootNotification(_) => return false,
+        ChargerCall::Heartbeat(_) => Trigger::Heartbeat,
+        ChargerCall::StatusNotification(_) => Trigger::StatusNotification,
+        ChargerCall::FirmwareStatusNotification(_) => Trigger::FirmwareStatusNotification,
+        ChargerCall::DiagnosticsStatusNotification(_) => Trigger::DiagnosticsStatusNotification,
+        ChargerCall::MeterValues(_) => Trigger::MeterValues,
+        ChargerCall::Authorize(_)
+        | ChargerCall::DataTransfer(_)
+        | ChargerCall::StartTransaction(_)
+        | ChargerCall::StopTransaction(_) => return true,
+    };
+    !connection.triggered.contains(&asked_for)
 }
 
 fn keeps_revenue(call: &ChargerCall) -> bool {

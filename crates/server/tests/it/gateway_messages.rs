@@ -25,6 +25,7 @@ both!(
     calls_of_both_sides_cross,
     a_repeated_call_is_answered_again_and_done_once,
     before_its_boot_a_charger_is_refused_all_but_revenue,
+    what_the_server_asked_for_is_welcome_before_the_boot,
 );
 
 async fn calls_of_both_sides_cross(backend: Backend) {
@@ -111,6 +112,54 @@ async fn before_its_boot_a_charger_is_refused_all_but_revenue(backend: Backend) 
     assert_eq!(session["meter_values"][0]["energy_wh"], 50);
     charger.boot().await;
     charger.status(1, "Available").await;
+}
+
+async fn what_the_server_asked_for_is_welcome_before_the_boot(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    server.station_when("CP-1", "online", true).await;
+    let status = |status: &str| json!({"connectorId": 1, "status": status, "errorCode": "NoError"});
+    let trigger = async |charger: &mut Charger, message: &str, answer: &str| {
+        let order = server.order("CP-1", "trigger_message", json!({"message": message}));
+        let answering = async {
+            let call = charger.next_call().await;
+            assert_eq!(call.action, "TriggerMessage");
+            charger.answer(&call, json!({"status": answer})).await;
+        };
+        tokio::join!(order, answering).0["outcome"].clone()
+    };
+    // What the charger will not send was not asked for.
+    let outcome = trigger(&mut charger, "status_notification", "Rejected").await;
+    assert_eq!(outcome, "rejected");
+    let refused = charger.try_call("StatusNotification", status("Available"));
+    assert_eq!(refused.await.unwrap_err().code, "SecurityError");
+
+    let outcome = trigger(&mut charger, "status_notification", "Accepted").await;
+    assert_eq!(outcome, "accepted");
+    // One for each of its connectors.
+    for connector in [0, 1] {
+        charger.status(connector, "Available").await;
+    }
+    assert_eq!(server.station("CP-1").await["status"], "available");
+    // That, and nothing else.
+    let refused = charger.try_call("Heartbeat", json!({}));
+    assert_eq!(refused.await.unwrap_err().code, "SecurityError");
+    let outcome = trigger(&mut charger, "heartbeat", "Accepted").await;
+    assert_eq!(outcome, "accepted");
+    lives(&mut charger).await;
+    let refused = charger.try_call("Authorize", json!({"idTag": "TAG"}));
+    assert_eq!(refused.await.unwrap_err().code, "SecurityError");
+    // Not on the next connection either.
+    charger.close().await;
+    let mut charger = server.charger("CP-1").connect().await;
+    let refused = charger.try_call("StatusNotification", status("Available"));
+    assert_eq!(refused.await.unwrap_err().code, "SecurityError");
+    server.station_when("CP-1", "online", true).await;
+    let outcome = trigger(&mut charger, "boot_notification", "Accepted").await;
+    assert_eq!(outcome, "accepted");
+    charger.boot().await;
+    charger.status(1, "Charging").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
