@@ -90,7 +90,7 @@ impl From<CommandRecord> for CommandBody {
     }
 }
 
-/// A command to give.
+/// A command to give. Where no parameter is needed they may be left out.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(
     tag = "command",
@@ -101,7 +101,7 @@ impl From<CommandRecord> for CommandBody {
 #[schema(as = NewCommand)]
 pub enum NewCommandBody {
     /// Restart.
-    Reset(#[garde(dive)] ResetBody),
+    Reset(#[garde(dive)] Option<ResetBody>),
     /// Open the lock of a connector.
     UnlockConnector(#[garde(dive)] UnlockBody),
     /// Take the station or a part of it in or out of use, at the charger alone. To take down an
@@ -110,9 +110,9 @@ pub enum NewCommandBody {
     /// Set a configuration value.
     ChangeConfiguration(#[garde(dive)] ChangeConfigurationBody),
     /// Read configuration values.
-    GetConfiguration(#[garde(dive)] GetConfigurationBody),
+    GetConfiguration(#[garde(dive)] Option<GetConfigurationBody>),
     /// Forget the id tags kept in the charger.
-    ClearCache(#[garde(dive)] ClearCacheBody),
+    ClearCache(#[garde(dive)] Option<ClearCacheBody>),
     /// Send something now.
     TriggerMessage(#[garde(dive)] TriggerBody),
     /// Begin charging.
@@ -357,7 +357,9 @@ impl NewCommandBody {
     /// The command meant, once a session named is looked up.
     async fn command(self, app: &App, station_id: &StationId) -> Result<Command, Problem> {
         Ok(match self {
-            Self::Reset(body) => Command::Reset { kind: body.kind },
+            Self::Reset(body) => Command::Reset {
+                kind: body.map_or_else(soft, |body| body.kind),
+            },
             Self::UnlockConnector(body) => Command::UnlockConnector {
                 evse: body.evse,
                 connector: body.connector,
@@ -381,8 +383,10 @@ impl NewCommandBody {
             Self::ChangeConfiguration(ChangeConfigurationBody { key, value }) => {
                 Command::ChangeConfiguration { key, value }
             }
-            Self::GetConfiguration(body) => Command::GetConfiguration { keys: body.keys },
-            Self::ClearCache(ClearCacheBody {}) => Command::ClearCache {},
+            Self::GetConfiguration(body) => Command::GetConfiguration {
+                keys: body.map_or_else(Vec::new, |body| body.keys),
+            },
+            Self::ClearCache(_) => Command::ClearCache {},
             Self::TriggerMessage(TriggerBody { message, evse }) => {
                 Command::TriggerMessage { message, evse }
             }

@@ -64,6 +64,7 @@ pub(super) fn finish(mut openapi: OpenApi) -> OpenApi {
     components.schemas.values_mut().for_each(spell_out);
     if let Some(RefOr::T(Schema::OneOf(commands))) = components.schemas.get_mut("NewCommand") {
         commands.items.iter_mut().for_each(close);
+        commands.items.iter_mut().for_each(need_no_parameters);
     }
     for (path, item) in &mut openapi.paths.paths {
         for (method, operation) in operations(item) {
@@ -101,6 +102,15 @@ fn close(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let nothing = AdditionalProperties::FreeForm(false);
         object.additional_properties = Some(Box::new(nothing));
+    }
+}
+
+/// A command whose parameters may be null needs none.
+fn need_no_parameters(command: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(command)) = command
+        && let Some(RefOr::T(Schema::OneOf(_))) = command.properties.get("parameters")
+    {
+        command.required.retain(|name| name != "parameters");
     }
 }
 

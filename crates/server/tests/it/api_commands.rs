@@ -6,6 +6,7 @@ use crate::support::{Backend, Server};
 
 both!(
     a_command_is_taken_on_and_its_outcome_told,
+    parameters_that_are_not_needed_may_be_left_out,
     a_command_needs_a_connected_charger,
     a_command_that_means_nothing_is_refused,
     a_session_is_stopped_by_its_id,
@@ -72,6 +73,48 @@ async fn a_command_is_taken_on_and_its_outcome_told(backend: Backend) {
     assert_eq!(answer.expect(202)["outcome"], Value::Null);
 }
 
+async fn parameters_that_are_not_needed_may_be_left_out(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("S").await;
+    let mut charger = server.charger("S").connect().await;
+    charger.boot().await;
+    let operator = server.operator();
+    for (command, parameters, action, payload) in [
+        ("clear_cache", json!({}), "ClearCache", json!({})),
+        (
+            "get_configuration",
+            json!({"keys": []}),
+            "GetConfiguration",
+            json!({}),
+        ),
+        (
+            "reset",
+            json!({"type": "soft"}),
+            "Reset",
+            json!({"type": "Soft"}),
+        ),
+    ] {
+        for body in [
+            json!({"command": command}),
+            json!({"command": command, "parameters": null}),
+            json!({"parameters": {}, "command": command}),
+        ] {
+            let taken = operator.post("stations/S/commands", body.clone()).await;
+            assert_eq!(taken.expect(202)["parameters"], parameters, "{body}");
+            let call = charger.next_call().await;
+            assert_eq!((&*call.action, &call.payload), (action, &payload), "{body}");
+            charger.answer(&call, json!({"status": "Accepted"})).await;
+        }
+    }
+    // Where one is needed, it is named.
+    let body = json!({"command": "unlock_connector"});
+    let refused = operator
+        .post("stations/S/commands", body)
+        .await
+        .problem(422);
+    assert!(refused.to_string().contains("parameters"), "{refused}");
+}
+
 async fn a_command_needs_a_connected_charger(backend: Backend) {
     let server = Server::start(backend).await;
     server.enter("S").await;
@@ -112,7 +155,7 @@ async fn a_command_that_means_nothing_is_refused(backend: Backend) {
     for body in [
         json!({}),
         json!({"command": "self_destruct", "parameters": {}}),
-        json!({"command": "reset"}),
+        json!({"command": "trigger_message"}),
         json!({"command": "reset", "parameters": {"type": "gentle"}}),
         json!({"command": "reset", "parameters": {"kind": "soft"}}),
         json!({"command": "reset", "parameters": {}, "force": true}),
