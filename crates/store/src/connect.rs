@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -76,10 +76,8 @@ pub(crate) async fn migrate(location: &Location) -> Result<(), StoreError> {
                 .begin_with("BEGIN IMMEDIATE")
                 .await
                 .map_err(sort_error)?;
-            let mut migrations = sqlx::migrate!("migrations/sqlite");
-            let migrations = migrations.set_ignore_missing(true);
             // `run` would make this future unfit for a spawned task.
-            migrations
+            migrations(location)
                 .run_direct(None, &mut *transaction, false)
                 .await
                 .map_err(sort)?;
@@ -90,15 +88,23 @@ pub(crate) async fn migrate(location: &Location) -> Result<(), StoreError> {
             let mut connection = PgConnection::connect_with(&postgres_options(url)?)
                 .await
                 .map_err(sort_error)?;
-            let mut migrations = sqlx::migrate!("migrations/postgres");
-            let migrations = migrations.set_ignore_missing(true);
-            migrations
+            migrations(location)
                 .run_direct(None, &mut connection, false)
                 .await
                 .map_err(sort)?;
             connection.close().await.map_err(sort_error)
         }
     }
+}
+
+/// The migrations of a database's kind. What a newer program has applied besides is no fault.
+pub(crate) fn migrations(location: &Location) -> Migrator {
+    let mut migrations = match location {
+        Location::Sqlite(_) => sqlx::migrate!("migrations/sqlite"),
+        Location::Postgres(_) => sqlx::migrate!("migrations/postgres"),
+    };
+    migrations.set_ignore_missing(true);
+    migrations
 }
 
 fn make_directory(file: &Path) -> Result<(), StoreError> {

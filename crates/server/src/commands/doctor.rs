@@ -105,9 +105,10 @@ async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = checks::configuration(config);
     findings.push(checks::data_directory(config));
     findings.push(checks::free_space(config));
-    findings.push(checks::database(config).await);
-    findings.push(checks::redis(config).await);
-    findings.push(checks::clock(&Clock::system()));
+    let clock = Clock::system();
+    findings.extend(checks::database(config, &clock).await);
+    findings.extend(checks::redis(config, &clock).await);
+    findings.push(checks::clock(&clock));
     findings.push(checks::open_files());
     findings.extend(checks::ports(config).await);
     findings

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use store::{Location, Store, StoreError};
+use jiff::Timestamp;
+use store::{Location, Look, Store, StoreError, Tables};
 use tempfile::TempDir;
 
 use crate::support::things::{enter, entering, id, new_station, note, reported, status};
@@ -13,6 +14,7 @@ both!(
     every_statement_holds,
     many_open_a_new_database_at_once,
     an_older_program_opens_a_newer_database,
+    a_look_changes_nothing,
     a_closed_store_refuses,
     closing_commits_what_waits,
 );
@@ -65,6 +67,50 @@ async fn an_older_program_opens_a_newer_database(database: Database) {
          VALUES (9999, 'from the future', TRUE, '', 1)";
     database.execute(newer).await;
     enter(&database.open().await, &["CP-1"]).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "held against the database's own clock"
+)]
+fn our_time() -> Timestamp {
+    Timestamp::now()
+}
+
+async fn a_look_changes_nothing(database: Database) {
+    let look = async || Look::at(&database.location, our_time).await.unwrap();
+    if database.is_postgres() {
+        // Twice: the first look made no tables.
+        for _ in 0..2 {
+            let look = look().await;
+            assert_eq!((look.tables, look.writable), (Tables::Absent, true));
+        }
+    } else {
+        let looked = Look::at(&database.location, our_time).await;
+        assert!(matches!(looked, Err(StoreError::Database(_))), "{looked:?}");
+        assert!(!database.file().exists());
+    }
+    database.open().await.close().await;
+    assert_eq!(look().await.tables, Tables::UpToDate);
+    let clock = look().await.clock_ahead;
+    assert_eq!(clock.is_some(), database.is_postgres());
+    assert!(
+        clock.is_none_or(|ahead| ahead.abs().as_secs() < 2),
+        "{clock:?}"
+    );
+    // Our clock stands still in 1970.
+    let long_ago = Look::at(&database.location, || Timestamp::UNIX_EPOCH).await;
+    let ahead = long_ago.unwrap().clock_ahead;
+    assert!(
+        ahead.is_none_or(|ahead| ahead.as_hours() > 400_000),
+        "{ahead:?}"
+    );
+
+    database.execute("DELETE FROM _sqlx_migrations").await;
+    for _ in 0..2 {
+        let tables = look().await.tables;
+        assert!(matches!(tables, Tables::Behind { by: 1.. }), "{tables:?}");
+    }
 }
 
 async fn a_closed_store_refuses(database: Database) {

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, getrlimit};
-use store::{Location, Store};
+use store::{Location, Look, Tables};
 
 use super::super::healthcheck;
 use super::Finding;
@@ -33,6 +33,9 @@ const FEW_FILES: u64 = 1_024;
 
 /// A network that grows past some thousand chargers should not meet the limit first.
 const SOME_FILES: u64 = 8_192;
+
+/// Beyond this, times written here and there no longer tell what came first.
+const MAX_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// Years a working clock shows: later than this program, and within the life of its hardware.
 const SANE_YEARS: std::ops::Range<i16> = 2025..2100;
@@ -100,67 +103,112 @@ pub(super) fn free_space(config: &Config) -> Finding {
     }
 }
 
-/// Opens the database as a start would. One that does not exist yet is left so.
-pub(super) async fn database(config: &Config) -> Finding {
+/// Looks at the database, and leaves it as it is.
+pub(super) async fn database(config: &Config, clock: &Clock) -> Vec<Finding> {
     const NAME: &str = "database";
     let url = config.database_url();
     let location = match Location::parse(url.expose()) {
         Ok(location) => location,
-        Err(fault) => return Finding::bad(NAME, format!("{url}: {fault}"), "set --database-url"),
+        Err(fault) => {
+            return vec![Finding::bad(
+                NAME,
+                format!("{url}: {fault}"),
+                "set --database-url",
+            )];
+        }
     };
     if let Location::Sqlite(file) = &location
         && !file.exists()
     {
-        return Finding::good(NAME, format!("{url} will be made"));
+        return vec![Finding::good(NAME, format!("{url} will be made"))];
     }
-    let tried = async {
-        let store = Store::open(&location).await?;
-        // Taking no ids at all is a write that changes nothing.
-        let written = store.take_transaction_ids(0).await.map(drop);
-        store.close().await;
-        written
+    let looked = tokio::time::timeout(TIMEOUT, Look::at(&location, || clock.now())).await;
+    let look = match looked {
+        Ok(Ok(look)) => look,
+        Ok(Err(error)) => {
+            let finding = format!("{url}: {error}");
+            return vec![Finding::bad(NAME, finding, database_remedy(&url))];
+        }
+        Err(_) => {
+            let finding = format!("{url}: no answer in time");
+            return vec![Finding::bad(NAME, finding, database_remedy(&url))];
+        }
     };
-    match tokio::time::timeout(TIMEOUT, tried).await {
-        Ok(Ok(())) => Finding::good(NAME, format!("{url} opens and takes writes")),
-        Ok(Err(error)) => Finding::bad(NAME, format!("{url}: {error}"), database_remedy(&url)),
-        Err(_) => Finding::bad(
-            NAME,
-            format!("{url}: no answer in time"),
-            database_remedy(&url),
+    let tables = match look.tables {
+        Tables::Absent => {
+            "no tables yet: the first `enchufe serve` or `enchufe migrate` makes them".to_owned()
+        }
+        Tables::Behind { by } => format!(
+            "tables of an earlier version: the next `enchufe serve` or `enchufe migrate` applies \
+             {by} migration(s)"
         ),
+        Tables::UpToDate => "tables are up to date".to_owned(),
+    };
+    let mut findings = vec![if look.writable {
+        Finding::good(NAME, format!("{url} answers; {tables}"))
+    } else {
+        let finding = format!("{url} can be read and not written");
+        Finding::bad(NAME, finding, database_remedy(&url))
+    }];
+    let skew = look.clock_ahead.map(|ahead| skew("database clock", ahead));
+    findings.extend(skew);
+    findings
+}
+
+/// Whether another machine's clock agrees with this one's.
+fn skew(name: &'static str, ahead: SignedDuration) -> Finding {
+    let seconds = ahead.abs().as_secs_f64();
+    if ahead.abs() < MAX_SKEW {
+        return Finding::good(name, format!("within {seconds:.1} s of this machine's"));
     }
+    let side = if ahead.is_negative() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    Finding::warning(
+        name,
+        format!("{seconds:.0} s {side} this machine's"),
+        "have NTP set the clocks of both (chrony or systemd-timesyncd; see `timedatectl`)",
+    )
 }
 
 fn database_remedy(url: &ServiceUrl) -> &'static str {
     if url.is_sqlite() {
-        "the file and its directory must be writable, and no other program may hold it locked"
+        "it must be a database of Enchufe's, and the user that runs the server must own it"
     } else {
         "check that it runs, its address, its user's rights, and the password in ENCHUFE_DATABASE_URL"
     }
 }
 
-pub(super) async fn redis(config: &Config) -> Finding {
+pub(super) async fn redis(config: &Config, clock: &Clock) -> Vec<Finding> {
     const NAME: &str = "redis";
     let Some(url) = &config.redis_url else {
-        return Finding::good(NAME, "not set: this node works alone");
+        return vec![Finding::good(NAME, "not set: this node works alone")];
     };
     let tried = async {
         let client = redis::Client::open(url.expose())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
-        redis::cmd("PING")
-            .query_async::<String>(&mut connection)
-            .await
+        let _: String = redis::cmd("PING").query_async(&mut connection).await?;
+        let before = clock.now();
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await?;
+        let between = before + clock.now().duration_since(before) / 2;
+        let theirs = SignedDuration::from_secs(seconds) + SignedDuration::from_micros(micros);
+        Ok::<_, redis::RedisError>(theirs - between.duration_since(Timestamp::UNIX_EPOCH))
     };
     let fault = match tokio::time::timeout(TIMEOUT, tried).await {
-        Ok(Ok(_)) => return Finding::good(NAME, format!("{url} answers")),
+        Ok(Ok(ahead)) => {
+            let answers = Finding::good(NAME, format!("{url} answers"));
+            return vec![answers, skew("redis clock", ahead)];
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer in time".to_owned(),
     };
-    Finding::bad(
+    vec![Finding::bad(
         NAME,
         format!("{url}: {fault}"),
         "check that it runs, its address, and the password in ENCHUFE_REDIS_URL",
-    )
+    )]
 }
 
 pub(super) fn clock(clock: &Clock) -> Finding {
@@ -257,6 +305,8 @@ async fn port(name: &'static str, address: SocketAddr, flag: &str, ours: &Ours) 
 
 #[cfg(test)]
 mod tests {
+    use store::Store;
+
     use super::super::Verdict;
     use super::*;
 
@@ -285,25 +335,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_file_opens_or_is_refused() {
+    async fn a_database_file_is_looked_at_and_left_as_it_is() {
         let directory = tempfile::tempdir().expect("a directory");
         let config = Config {
             data_dir: directory.path().into(),
             ..Config::defaults()
         };
-        assert!(database(&config).await.found.ends_with("will be made"));
+        let clock = Clock::system();
+        let look = async || database(&config, &clock).await.remove(0);
+        let files = || {
+            let entries = directory.path().read_dir().expect("readable");
+            let mut files: Vec<_> = entries.map(|e| e.expect("an entry").path()).collect();
+            files.sort();
+            let read = |file| std::fs::read(file).expect("readable");
+            files.iter().map(read).collect::<Vec<_>>()
+        };
+        assert!(look().await.found.ends_with("will be made"));
+        assert!(files().is_empty());
+
+        // A file without tables, as an interrupted first start leaves it.
+        let file = directory.path().join("enchufe.db");
+        std::fs::write(&file, "").expect("written");
+        let finding = look().await;
+        assert!(finding.found.contains("no tables yet"), "{finding:?}");
+        assert_eq!(files(), [b""]);
 
         let location = Location::parse(config.database_url().expose()).expect("a location");
-        Store::open(&location)
-            .await
-            .expect("a database")
-            .close()
-            .await;
-        assert!(database(&config).await.found.ends_with("takes writes"));
+        let store = Store::open(&location).await.expect("a database");
+        // Whether somebody has it open or not.
+        assert!(look().await.found.ends_with("tables are up to date"));
+        store.close().await;
+        let before = files();
+        assert!(look().await.found.ends_with("tables are up to date"));
+        assert!(files() == before, "the doctor changed something");
 
-        let file = directory.path().join("enchufe.db");
         std::fs::write(&file, "this is a letter, not a database").expect("written");
-        assert_eq!(database(&config).await.verdict, Verdict::Bad);
+        assert_eq!(look().await.verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn clocks_that_disagree_are_told_with_what_to_do() {
+        let finding = skew("database clock", SignedDuration::from_millis(-1_900));
+        assert_eq!(finding.verdict, Verdict::Good);
+        let finding = skew("database clock", SignedDuration::from_secs(-90));
+        assert_eq!(finding.found, "90 s behind this machine's");
+        let finding = skew("database clock", SignedDuration::from_secs(3));
+        assert_eq!(finding.found, "3 s ahead of this machine's");
+        assert!(finding.remedy.expect("a remedy").contains("NTP"));
     }
 
     #[tokio::test]
@@ -317,7 +395,7 @@ mod tests {
         let config = crate::config::Flags::default()
             .resolve(&environment, None)
             .expect("valid");
-        let finding = redis(&config).await;
+        let finding = redis(&config, &Clock::system()).await.remove(0);
         assert_eq!(finding.verdict, Verdict::Bad);
         assert!(!finding.found.contains("hunter2"), "{finding:?}");
     }
