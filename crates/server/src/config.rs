@@ -81,8 +81,8 @@ pub struct Config {
     #[arg(long, value_name = "URL", help_heading = "Storage", value_parser = values::database_url)]
     pub database_url: Option<ServiceUrl>,
 
-    /// Redis, shared by the nodes of one network: `redis://…`. One with a password is accepted from
-    /// the environment only.
+    /// Redis, shared by the nodes of one network: `redis://…`, or `rediss://…` for TLS. One with a
+    /// password is accepted from the environment only.
     #[arg(long, value_name = "URL", help_heading = "Storage", value_parser = values::redis_url)]
     pub redis_url: Option<ServiceUrl>,
 

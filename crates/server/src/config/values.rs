@@ -118,7 +118,8 @@ pub(super) fn database_url(text: &str) -> Result<ServiceUrl, String> {
 }
 
 pub(super) fn redis_url(text: &str) -> Result<ServiceUrl, String> {
-    service_url(text, &["redis"], "write it like redis://host:6379")
+    let remedy = "write it like redis://host:6379, or rediss://host:6379 for TLS";
+    service_url(text, &["redis", "rediss"], remedy)
 }
 
 fn service_url(text: &str, schemes: &[&str], remedy: &str) -> Result<ServiceUrl, String> {
@@ -280,8 +281,10 @@ mod tests {
         ] {
             assert!(database_url(url).is_err(), "{url}");
         }
-        assert!(redis_url("redis://cache:6379").is_ok());
-        for url in ["cache:6379", "rediss://cache:6379"] {
+        for url in ["redis://cache:6379", "rediss://cache:6379"] {
+            assert!(redis_url(url).is_ok(), "{url}");
+        }
+        for url in ["cache:6379", "https://cache:6379"] {
             assert!(redis_url(url).is_err(), "{url}");
         }
         assert!(public_url("charge.example.org").is_err());

@@ -2,11 +2,12 @@
 //! (pitfall 19).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Access, Backend, Ground, Process, eventually};
+use crate::support::{Access, Backend, Ground, Process, Redis, eventually};
 
 const CHARGERS: usize = 8;
 
@@ -125,4 +126,36 @@ async fn a_server_starts_without_its_redis() {
             "status": "degraded", "checks": {"database": "ok", "cache": "degraded"},
         })
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_behind_tls_is_used_and_its_certificate_checked() {
+    let redis = Redis::start_new_with_tls();
+    let ground = Ground::new(Backend::Sqlite);
+    let url = redis.url();
+    let certificate = redis.certificate();
+    let settings = [("REDIS_URL", &*url)];
+    let trust = [("SSL_CERT_FILE", certificate.to_str().unwrap())];
+    let process = Process::start_in(&ground, &settings, &trust).await;
+    process.enter("CP-1").await;
+    eventually("/healthz says ok", async || {
+        let body = process.anonymous().get("/healthz").await.expect(200);
+        (body["status"] == "ok").then_some(())
+    })
+    .await;
+    eventually("a copy in Redis is read", async || {
+        process.station("CP-1").await;
+        let metrics = process.metrics().await;
+        let hits = metrics.count("enchufe_cache_requests_total", &["result=\"hit\""]);
+        (hits > 0).then_some(())
+    })
+    .await;
+    process.kill().await;
+
+    // Nobody vouches for it: it is as good as away.
+    let process = Process::start(&ground, &settings).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let body = process.anonymous().get("/healthz").await.expect(200);
+    assert_eq!(body["status"], "degraded");
+    assert_eq!(process.station("CP-1").await["name"], "CP-1");
 }

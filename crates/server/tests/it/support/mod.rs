@@ -24,7 +24,7 @@ pub use charger::{Charger, Ended};
 pub use client::{Answer, Client, SentEvent};
 pub use process::Process;
 pub use server::{Backend, Ground, Server};
-pub use services::{Cluster, psql};
+pub use services::{Cluster, Redis, psql};
 pub use traffic::{OnBreak, Traffic, all_known};
 
 /// How long anything may take to come about. Far longer than it should, so that a slow machine is

@@ -36,7 +36,8 @@ impl Process {
         Self::start_in(ground, settings, &variables).await
     }
 
-    async fn start_in(
+    /// The same with variables that are not its settings.
+    pub async fn start_in(
         ground: &Ground,
         settings: &[(&str, &str)],
         variables: &[(&str, &str)],

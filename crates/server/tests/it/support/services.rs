@@ -166,30 +166,63 @@ pub struct Redis {
     directory: TempDir,
     port: u16,
     process: Option<Child>,
+    tls: bool,
 }
+
+/// The certificate of a Redis that speaks TLS, and its key, in its directory.
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 
 impl Redis {
     /// Starts an empty one.
     pub fn start_new() -> Self {
+        Self::start_in(TempDir::new().unwrap(), false)
+    }
+
+    /// Starts an empty one that speaks TLS and nothing else.
+    pub fn start_new_with_tls() -> Self {
+        let directory = TempDir::new().unwrap();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let write = |name, text| std::fs::write(directory.path().join(name), text).unwrap();
+        write(CERTIFICATE, made.cert.pem());
+        write(KEY, made.signing_key.serialize_pem());
+        Self::start_in(directory, true)
+    }
+
+    fn start_in(directory: TempDir, tls: bool) -> Self {
         let mut redis = Self {
-            directory: TempDir::new().unwrap(),
+            directory,
             port: free_port(),
             process: None,
+            tls,
         };
         redis.start();
         redis
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}/", self.port)
+    }
+
+    /// What one has to trust who connects to one with TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join(CERTIFICATE)
     }
 
     /// Starts it with what it had when it was killed, and waits until it listens.
     pub fn start(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
+        if self.tls {
+            command.args(["--port", "0", "--tls-port", &port]);
+            command.args(["--tls-cert-file", CERTIFICATE, "--tls-key-file", KEY]);
+            command.args(["--tls-auth-clients", "no"]);
+        } else {
+            command.args(["--port", &port]);
+        }
         command
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+            .args(["--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "always"])
             .current_dir(self.directory.path())
             .stdout(Stdio::null())
