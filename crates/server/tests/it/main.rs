@@ -58,6 +58,7 @@ mod fault_stop;
 mod gateway_commands;
 mod gateway_connections;
 mod gateway_handshake;
+mod gateway_hostile;
 mod gateway_messages;
 mod gateway_status;
 mod gateway_storm;

@@ -204,6 +204,12 @@ impl Knock {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// The bare stream, for one that does not keep to the protocol.
+    pub fn stream(self) -> TcpStream {
+        assert_eq!(self.status, 101, "{}", self.body);
+        self.stream
+    }
+
     /// The charger that was let in.
     pub fn charger(self, id: &str) -> Charger {
         assert_eq!(self.status, 101, "{}", self.body);

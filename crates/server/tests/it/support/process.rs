@@ -17,6 +17,14 @@ pub struct Process {
     access: Access,
 }
 
+/// Resident memory in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub now: u64,
+    /// The most it ever was.
+    pub peak: u64,
+}
+
 impl Process {
     /// Starts one, and waits until it serves.
     pub async fn start(ground: &Ground, settings: &[(&str, &str)]) -> Self {
@@ -72,8 +80,21 @@ impl Process {
 
     /// Asks it to stop (SIGTERM).
     pub fn terminate(&self) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(self.pid()).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// What it holds of the machine's memory.
+    pub fn memory(&self) -> Memory {
+        let status = procfs::process::Process::new(self.pid()).unwrap().status();
+        let status = status.unwrap();
+        Memory {
+            now: status.vmrss.unwrap() * 1024,
+            peak: status.vmhwm.unwrap() * 1024,
+        }
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id().unwrap()).unwrap()
     }
 
     /// Waits for its end.
