@@ -121,9 +121,10 @@ pub enum StoreError {
     /// The queue of commits is full: the caller must slow down.
     #[error("too many commits are waiting")]
     Overloaded,
-    /// The database refused the statement: a defect, or a broken database.
+    /// The database refused the statement: a defect, or a broken database. The error says by
+    /// itself all that is known, and names no source that would say it once more.
     #[error("database error: {0}")]
-    Database(#[source] sqlx::Error),
+    Database(sqlx::Error),
     /// A stored document cannot be read by this version of the program.
     #[error("stored record cannot be read: {0}")]
     Corrupt(String),

@@ -23,10 +23,6 @@ impl Migrate {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.settings.load()?;
         let url = config.database_url();
-        if url.is_sqlite() {
-            std::fs::create_dir_all(&config.data_dir)
-                .with_context(|| format!("cannot create {}", config.data_dir.display()))?;
-        }
         let location = Location::parse(url.expose()).map_err(anyhow::Error::msg)?;
         let store = Store::open(&location)
             .await

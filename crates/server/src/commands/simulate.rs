@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use domain::StationId;
 use jiff::SignedDuration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulator::load::{MAX_CHARGERS, Options, Profile};
@@ -61,6 +62,7 @@ pub struct Simulate {
     /// Where chargers connect, without an identity; several nodes of one network share the load,
     /// and who is refused by one or loses it goes to another
     #[arg(long, default_value = "ws://127.0.0.1:8081/ocpp", value_name = "URL")]
+    #[arg(value_parser = server)]
     url: Vec<Url>,
 
     /// The card that visitors carry; the server must know it to let them charge
@@ -94,6 +96,7 @@ pub struct Simulate {
 struct One {
     /// The charger's identity
     #[arg(long, conflicts_with_all = ["chargers", "profile"], default_value = "CP-1")]
+    #[arg(value_parser = identity)]
     id: String,
 
     /// How many connectors it has
@@ -365,6 +368,17 @@ fn say(line: &str) {
     let _ = writeln!(stdout(), "{}", line.trim_end());
 }
 
+fn server(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
+    url.ok_or_else(|| "write it like ws://host:8081/ocpp".to_owned())
+}
+
+fn identity(text: &str) -> Result<String, String> {
+    let id = StationId::new(text).map_err(|fault| fault.to_string())?;
+    Ok(id.to_string())
+}
+
 fn chargers(text: &str) -> Result<usize, String> {
     up_to(text, MAX_CHARGERS * MAX_PROCESSES)
 }
@@ -423,6 +437,9 @@ mod tests {
             parse("simulate --chargers 15000 --profile storm --rate 5000 --duration 1m").is_ok()
         );
         for line in [
+            "simulate --url http://127.0.0.1:8081/ocpp",
+            "simulate --url 127.0.0.1:8081",
+            "simulate --id CP:1",
             "simulate --chargers 0",
             "simulate --chargers 1000000",
             "simulate --chargers 10 --processes 0",

@@ -47,6 +47,7 @@ enum Action {
     /// Revoke a token
     Revoke {
         /// Its id, as `list` shows it
+        #[arg(value_parser = token_id)]
         id: TokenId,
         #[command(flatten)]
         settings: Flags,
@@ -55,6 +56,11 @@ enum Action {
 
 fn role(text: &str) -> Result<Role, String> {
     Role::from_word(text).ok_or_else(|| "use viewer, operator or admin".to_owned())
+}
+
+fn token_id(text: &str) -> Result<TokenId, String> {
+    let id = text.parse();
+    id.map_err(|_| "that is no token's id; `enchufe token list` shows them".to_owned())
 }
 
 impl TokenCommand {
