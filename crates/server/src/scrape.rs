@@ -95,7 +95,7 @@ async fn snapshot(app: &App) -> Result<Snapshot, AppError> {
             .collect(),
         stations_online: totals.online,
         sessions_active,
-        ocpp_connections: gauge(app.fleet.len()),
+        ocpp_connections: gauge(app.fleet.connections()),
         db_pool: vec![("in_use", in_use.into()), ("idle", idle.into())],
         db_queue_depth: gauge(app.store.queue_depth()),
     })

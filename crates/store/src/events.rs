@@ -78,7 +78,7 @@ impl Store {
 
     /// The place of the oldest event that is kept; 0 when there is none.
     pub async fn oldest_seq(&self) -> Result<i64, StoreError> {
-        let rows = self.pool.fetch(OLDEST, &[]).await?;
+        let rows = self.fetch(OLDEST, &[]).await?;
         rows.first().map_or(Ok(0), |row| row.int(0))
     }
 
@@ -87,8 +87,8 @@ impl Store {
     pub async fn forget_events(&self, before: Timestamp) -> Result<bool, StoreError> {
         let before = before.as_microsecond();
         let values = vec![before.into(), FORGOTTEN_AT_A_TIME.into()];
-        self.writer.run(FORGET, values).await?;
-        let rows = self.pool.fetch(FORGETTABLE, &[before.into()]).await?;
+        self.run(FORGET, values).await?;
+        let rows = self.fetch(FORGETTABLE, &[before.into()]).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.int(0))? > 0)
     }
 

@@ -41,6 +41,11 @@ impl Phase {
         self.0.store(DRAINING, Ordering::Release);
     }
 
+    /// Whether the process is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) == DRAINING
+    }
+
     fn word(&self) -> &'static str {
         match self.0.load(Ordering::Acquire) {
             STARTING => "starting",

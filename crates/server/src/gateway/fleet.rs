@@ -202,7 +202,7 @@ impl Fleet {
     }
 
     /// How many connections there are.
-    pub fn len(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.links.len()
     }
 }
@@ -312,7 +312,7 @@ mod tests {
         fleet.leave(&station(), 1);
         assert_eq!(fleet.link(&station()).unwrap().epoch, 2);
         fleet.leave(&station(), 2);
-        assert_eq!(fleet.len(), 0);
+        assert_eq!(fleet.connections(), 0);
     }
 
     #[tokio::test]

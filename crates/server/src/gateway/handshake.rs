@@ -66,7 +66,7 @@ pub async fn connect(
         .find(|segment| !segment.is_empty())
         .unwrap_or_default();
     let address = address.map(|Extension(ConnectInfo(address))| address.ip());
-    if app.stopping.is_cancelled() {
+    if app.phase.is_draining() {
         let detail = "the server is stopping; connect again in a moment";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .retry_after(RETRY_AFTER)

@@ -177,7 +177,7 @@ async fn fill(stream: &TcpStream) {
     let id = "i".repeat(250);
     let text = format!(r#"[2,"{id}","MakeCoffee",{{}}]"#);
     let length = u16::try_from(text.len()).unwrap().to_be_bytes();
-    let head = [&[0x81, 0x80 | 126][..], &length, &[0; 4]].concat();
+    let head = [&[0x81, 0x80 | 0x7e][..], &length, &[0; 4]].concat();
     let frame = [&head, text.as_bytes()].concat();
     let frames = frame.repeat(100);
     let mut sent = 0;

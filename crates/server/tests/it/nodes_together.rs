@@ -1,12 +1,18 @@
 //! Several nodes over one PostgreSQL and one Redis are one network: any of them answers, any takes
 //! any charger, and what one knows all know.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Access, Backend, Ended, Ground, PATIENCE, Process, Server, eventually};
+use crate::support::{
+    Access, Backend, Ended, Ground, OnBreak, PATIENCE, Process, Server, Traffic, all_known,
+    eventually,
+};
 
 /// Two nodes of one network, whose deaths are noticed soon.
 async fn two_nodes() -> (Server, Server) {
@@ -329,5 +335,144 @@ async fn what_is_counted_adds_up_over_the_nodes() {
     for node in [&first, &second] {
         let there = node.metrics().await.count("enchufe_connectors", &[]);
         assert_eq!(there, 3);
+    }
+}
+
+/// Three nodes as processes, on one PostgreSQL and one Redis.
+struct Three {
+    postgres: Ground,
+    grounds: [Ground; 3],
+    nodes: [Option<Process>; 3],
+}
+
+impl Three {
+    async fn start() -> Self {
+        let mut three = Self {
+            postgres: Ground::new(Backend::PostgresWithRedis),
+            grounds: std::array::from_fn(|_| Ground::new(Backend::Sqlite)),
+            nodes: [None, None, None],
+        };
+        for number in 0..3 {
+            three.start_node(number).await;
+        }
+        three
+    }
+
+    async fn start_node(&mut self, number: usize) {
+        let shared = self.postgres.settings(&[("NODE_TIMEOUT", "3s")]);
+        let of = |name: &str| {
+            let mut found = shared
+                .iter()
+                .filter(|(other, _)| *other == format!("ENCHUFE_{name}"));
+            found.next().map(|(_, value)| value.as_str()).unwrap()
+        };
+        let settings = [
+            ("DATABASE_URL", of("DATABASE_URL")),
+            ("REDIS_URL", of("REDIS_URL")),
+            ("NODE_TIMEOUT", of("NODE_TIMEOUT")),
+        ];
+        let node = Process::start(&self.grounds[number], &settings).await;
+        self.nodes[number] = Some(node);
+    }
+
+    fn living(&self) -> impl Iterator<Item = &Process> {
+        self.nodes.iter().flatten()
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.living().map(|node| node.address).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_three_is_killed_and_nothing_is_lost() {
+    const CHARGERS: usize = 60;
+    let mut three = Three::start().await;
+    let traffic = {
+        let first = three.nodes[0].as_ref().unwrap();
+        Traffic::begin(first, CHARGERS, OnBreak::Reconnect).await
+    };
+    traffic.doors().set(&three.addresses());
+    traffic.flows(CHARGERS * 6).await;
+    // Commands are under way everywhere; these chargers never answer them.
+    let mut commands = Vec::new();
+    for number in 0..CHARGERS {
+        let node = three.nodes[number % 3].as_ref().unwrap();
+        let body = json!({"command": "clear_cache"});
+        let path = format!("stations/CP-{number}/commands");
+        let answer = node.operator().post(&path, body).await;
+        if answer.status == 202 {
+            commands.push(answer.json()["id"].as_str().unwrap().to_owned());
+        }
+    }
+    three.nodes[0].take().unwrap().kill().await;
+    traffic.doors().set(&three.addresses());
+    traffic.flows(CHARGERS * 12).await;
+    let living = three.living().next().unwrap();
+    for number in 0..CHARGERS {
+        living
+            .station_when(&format!("CP-{number}"), "online", true)
+            .await;
+    }
+    let done = traffic.end().await;
+    for node in three.living() {
+        all_known(&done, node).await;
+    }
+    assert!(commands.len() > CHARGERS / 2, "{}", commands.len());
+    for command in commands {
+        // Whatever became of it, it is known.
+        living.ended_command(&command).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_are_restarted_one_by_one_and_nobody_is_away_for_long() {
+    const CHARGERS: usize = 60;
+    /// Far longer than a charger of these tests takes to dial again.
+    const AWAY: i64 = 5;
+    let mut three = Three::start().await;
+    let traffic = {
+        let first = three.nodes[0].as_ref().unwrap();
+        Traffic::begin(first, CHARGERS, OnBreak::Reconnect).await
+    };
+    traffic.doors().set(&three.addresses());
+    for number in 0..3 {
+        traffic.flows(CHARGERS * 6).await;
+        let mut old = three.nodes[number].take().unwrap();
+        old.terminate();
+        // It says so before it closes anything, and a balancer looks away.
+        eventually("it is not ready any more", async || {
+            let asking = old.anonymous();
+            let asked = asking.try_send(Method::GET, "/healthz", None, Bytes::new());
+            let ready = asked.await.is_ok_and(|answer| answer.status == 200);
+            (!ready).then_some(())
+        })
+        .await;
+        traffic.doors().set(&three.addresses());
+        assert!(old.ended().await.success());
+        three.start_node(number).await;
+        traffic.doors().set(&three.addresses());
+    }
+    traffic.flows(CHARGERS * 6).await;
+    let done = traffic.end().await;
+    let node = three.living().next().unwrap();
+    all_known(&done, node).await;
+    for number in 0..CHARGERS {
+        let mut history = node.history(&format!("CP-{number}")).await;
+        history.reverse();
+        let mut since: Option<jiff::Timestamp> = None;
+        for event in &history {
+            let at: jiff::Timestamp = event["at"].as_str().unwrap().parse().unwrap();
+            match event["type"].as_str().unwrap() {
+                "station.disconnected" => since = Some(at),
+                "station.connected" => {
+                    let away = since
+                        .take()
+                        .map_or(0, |since| at.duration_since(since).as_secs());
+                    assert!(away < AWAY, "CP-{number} was away for {away} s");
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ async fn simulate(process: &Process) -> (bool, Value) {
         .args(["--rate", "200", "--duration", "5s", "--url", &url])
         .env_clear()
         .env("ENCHUFE_API_TOKEN", ADMIN_TOKEN)
-        .env("ENCHUFE_CHARGER_PASSWORD", "a password of theirs")
+        .env("ENCHUFE_CHARGER_PASSWORD", "a-password-of-theirs")
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
     let ended = tokio::time::timeout(LIMIT, command.output()).await;

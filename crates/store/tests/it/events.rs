@@ -220,3 +220,42 @@ async fn old_events_are_forgotten_the_oldest_first(database: Database) {
     store.commit(Commit::of_events(vec![day(4)])).await.unwrap();
     assert_eq!(store.last_seq().await.unwrap(), 18_001);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_partitioned_as_the_operations_manual_says() {
+    crate::support::on_postgres(a_partitioned_log).await;
+}
+
+async fn a_partitioned_log(database: Database) {
+    let manual = include_str!("../../../../docs/operations.md");
+    let (_, rest) = manual.split_once("```sql\n").unwrap();
+    let (partition, _) = rest.split_once("```").unwrap();
+    let store = database.open().await;
+    let write = async |store: &Store, count: usize| {
+        for number in 0..count {
+            let commit = Commit::of_events(vec![note(number.to_string()); 3]);
+            store.commit(commit).await.unwrap();
+        }
+    };
+    write(&store, 5).await;
+    store.close().await;
+    database.execute(partition).await;
+    let store = database.open().await;
+    store.check_statements().await.unwrap();
+    write(&store, 5).await;
+    // One log, read over both parts, forwards and of one station backwards.
+    let all = read_all(&store, 0).await;
+    let numbers: Vec<_> = all.iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, (1..=30).collect::<Vec<_>>());
+    let history = store
+        .station_history(&id("NOTES"), Some(20), 10)
+        .await
+        .unwrap();
+    assert_eq!((history[0].seq, history.len()), (19, 10));
+    // The oldest part goes at once.
+    database
+        .execute("ALTER TABLE events DETACH PARTITION events_before; DROP TABLE events_before;")
+        .await;
+    assert_eq!(store.oldest_seq().await.unwrap(), 16);
+    assert_eq!(read_all(&store, 0).await.len(), 15);
+}

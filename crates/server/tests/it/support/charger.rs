@@ -90,6 +90,15 @@ impl Spec {
         }
     }
 
+    /// The same charger, at another server.
+    #[must_use]
+    pub fn at(&self, server: SocketAddr) -> Self {
+        Self {
+            server,
+            ..self.clone()
+        }
+    }
+
     /// With this password; the user name is the identity.
     #[must_use]
     pub fn password(self, password: impl AsRef<[u8]>) -> Self {

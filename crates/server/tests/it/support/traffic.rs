@@ -1,7 +1,8 @@
 //! Chargers that charge without end, and remember what the server has acknowledged.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -25,6 +26,23 @@ pub struct Traffic {
     chargers: JoinSet<Acknowledged>,
     acknowledged: Arc<AtomicUsize>,
     stop: CancellationToken,
+    doors: Doors,
+}
+
+/// Where chargers find the network: the addresses of its nodes, as a balancer has them.
+#[derive(Clone, Default)]
+pub struct Doors(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Doors {
+    /// Sends chargers to these from now on, each to the next one at each attempt.
+    pub fn set(&self, addresses: &[SocketAddr]) {
+        *self.0.lock().unwrap() = addresses.to_vec();
+    }
+
+    fn choose(&self, attempt: usize) -> SocketAddr {
+        let addresses = self.0.lock().unwrap();
+        addresses[attempt % addresses.len()]
+    }
 }
 
 /// What one charger was told is done.
@@ -58,10 +76,14 @@ impl Traffic {
             chargers: JoinSet::new(),
             acknowledged: Arc::default(),
             stop: CancellationToken::new(),
+            doors: Doors::default(),
         };
-        for id in ids {
+        traffic.doors.set(&[access.address]);
+        for (attempt, id) in ids.into_iter().enumerate() {
             let worker = Worker {
                 spec: access.charger(&id),
+                doors: traffic.doors.clone(),
+                attempt,
                 on_break,
                 charger: None,
                 done: Acknowledged {
@@ -74,6 +96,11 @@ impl Traffic {
             traffic.chargers.spawn(worker.run());
         }
         traffic
+    }
+
+    /// Where its chargers find the network.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// How many messages were acknowledged so far.
@@ -101,6 +128,8 @@ impl Traffic {
 
 struct Worker {
     spec: super::charger::Spec,
+    doors: Doors,
+    attempt: usize,
     on_break: OnBreak,
     charger: Option<Charger>,
     done: Acknowledged,
@@ -216,7 +245,9 @@ impl Worker {
     }
 
     async fn dial(&mut self) -> Option<()> {
-        match self.spec.try_connect().await {
+        let door = self.doors.choose(self.attempt);
+        self.attempt += 1;
+        match self.spec.at(door).try_connect().await {
             Some(mut charger) => {
                 let boot = charger.send_call("BootNotification", json!({})).await;
                 if charger.try_answer_to(&boot).await.is_ok() {
