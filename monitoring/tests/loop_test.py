@@ -3,7 +3,6 @@ the real Alertmanager says so where Slack would be; the cause ends, and that is 
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import tempfile
@@ -25,7 +24,7 @@ from tests.services import (
     prometheus,
     until,
 )
-from tests.tools import HOME, Tally
+from tests.tools import HOME, Tally, server_binary
 
 # The limits of the container the service runs in.
 CORES, MEMORY = 0.5, 512 * 2**20
@@ -38,7 +37,7 @@ DRILL = 300
 
 
 def run(tally: Tally) -> None:
-    binary = os.environ["TEST_BINARY"]
+    binary = server_binary()
     settings = words.settings(HOME / "tests/quick.toml")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -56,6 +57,13 @@ def unpack(package: str) -> None:
     for file in PROGRAMS.glob(f"{package}_*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(file), str(PROGRAMS)], check=True)
         file.unlink()
+
+
+def server_binary() -> str:
+    """The service to try."""
+    if binary := os.environ.get("TEST_BINARY"):
+        return os.path.abspath(binary)
+    raise RuntimeError("TEST_BINARY names no enchufe to try; `make monitoring` builds one and does")
 
 
 class Tally:
