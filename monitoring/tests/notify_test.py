@@ -103,8 +103,9 @@ def messages(manager, slack: Slack, mail: Mail, tally: Tally) -> None:
         alert("Watchdog", "high", environment=""),
         alert("EnchufeDown", "critical", namespace="village"),
     )
-    for name in ("One", "Two", "Bare", "Many", "Wicked"):
-        payload = slack.about(f"Enchufe{name}", "FIRING")
+    # On a busy machine a group may be sent before all of it is there, and again when it is.
+    for name, count in {"One": 1, "Two": 2, "Bare": 1, "Many": 12, "Wicked": 1}.items():
+        payload = slack.about(f"Enchufe{name}", f"FIRING:{count}]")
         compare(f"slack-{name.lower()}-firing.json", payload, tally)
         is_sound(f"Enchufe{name}", payload, tally)
     escaped(slack.about("EnchufeWicked", "FIRING"), wicked, tally)
@@ -118,6 +119,7 @@ def messages(manager, slack: Slack, mail: Mail, tally: Tally) -> None:
     )
 
     slack.about("EnchufeDown", "FIRING")
+    before = len(slack.payloads)
     send(
         manager,
         # Down there: what is high follows from it and is not sent.
@@ -128,7 +130,7 @@ def messages(manager, slack: Slack, mail: Mail, tally: Tally) -> None:
         alert("EnchufeCacheDown", "high", ended=True, pod="enchufe-0"),
     )
     compare("slack-one-resolved.json", slack.about("EnchufeOne", "RESOLVED"), tally)
-    compare("slack-two-half-resolved.json", slack.about("EnchufeTwo", "FIRING:1"), tally)
+    compare("slack-two-half-resolved.json", slack.about("EnchufeTwo", "FIRING:1]", since=before), tally)
     compare("mail-resolved.json", mail.about("EnchufeCacheDown", "RESOLVED"), tally)
 
     # The mail above was sent later than those below would have been.
