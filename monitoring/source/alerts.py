@@ -410,7 +410,7 @@ MODEL = [
         hold="5m",
         when=Condition(
             share(
-                ANALYSES.replace("{<service>}", '{<service>, outcome!="answered"}'), ANALYSES
+                ANALYSES.replace("{<service>}", '{<service>, outcome!="ok"}'), ANALYSES
             ),
             ">", 0.2, "ratio", step=0.02,
         ),

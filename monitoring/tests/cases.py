@@ -285,7 +285,7 @@ MODEL = {**PLACE, "model": "m1"}
 def analyses(share: float, in_15_minutes: float) -> State:
     name = f'enchufe_llm_requests_total{{{LABELS},model="m1",outcome="%s"}}'
     rate = in_15_minutes / 900
-    return {name % "answered": Counter(rate * (1 - share)), name % "timed_out": Counter(rate * share)}
+    return {name % "ok": Counter(rate * (1 - share)), name % "timed_out": Counter(rate * share)}
 
 
 def model_slow(seconds: float, in_15_minutes: float) -> State:

@@ -3,9 +3,6 @@
 from source.dashboards.bounds import watched
 from source.dashboards.panels import Query, board, number, over_time, steps
 
-# Costs are counted in millionths of a dollar, so that they add up exactly.
-MICRO = "/ 1e6"
-
 
 def dashboard(settings: dict):
     return board(
@@ -36,7 +33,7 @@ def requests(settings: dict):
         over_time(
             "Failed requests", "Share of the requests that were not answered well, over 15 minutes.", "percentunit",
             Query(
-                '(sum by (model) (increase(enchufe_llm_requests_total{<service>, outcome!="answered"}[15m]))'
+                '(sum by (model) (increase(enchufe_llm_requests_total{<service>, outcome!="ok"}[15m]))'
                 " or 0 * sum by (model) (increase(enchufe_llm_requests_total{<service>}[15m])))"
                 " / sum by (model) (increase(enchufe_llm_requests_total{<service>}[15m]))",
                 "{{model}}",
@@ -82,13 +79,13 @@ def tokens(settings: dict):
         ),
         number(
             "Cost of a day", "Cost of the last 24 hours, all models.", "currencyUSD",
-            Query(f"sum(increase(enchufe_llm_cost_micro_usd_total{{<service>}}[1d])) {MICRO}"),
+            Query(f"sum(increase(enchufe_llm_cost_dollars_total{{<service>}}[1d]))"),
             thresholds=steps(5, 20), width=6, decimals=2,
         ),
         over_time(
             "Cost", "Cost per hour, by model.", "currencyUSD",
             Query(
-                f"sum by (model) (rate(enchufe_llm_cost_micro_usd_total{{<service>}}[$__rate_interval])) * 3600 {MICRO}",
+                f"sum by (model) (rate(enchufe_llm_cost_dollars_total{{<service>}}[$__rate_interval])) * 3600",
                 "{{model}}",
             ),
             thresholds=steps(0.5, 2),
