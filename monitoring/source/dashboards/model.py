@@ -79,13 +79,13 @@ def tokens(settings: dict):
         ),
         number(
             "Cost of a day", "Cost of the last 24 hours, all models.", "currencyUSD",
-            Query(f"sum(increase(enchufe_llm_cost_dollars_total{{<service>}}[1d]))"),
+            Query("sum(increase(enchufe_llm_cost_dollars_total{<service>}[1d]))"),
             thresholds=steps(5, 20), width=6, decimals=2,
         ),
         over_time(
             "Cost", "Cost per hour, by model.", "currencyUSD",
             Query(
-                f"sum by (model) (rate(enchufe_llm_cost_dollars_total{{<service>}}[$__rate_interval])) * 3600",
+                "sum by (model) (rate(enchufe_llm_cost_dollars_total{<service>}[$__rate_interval])) * 3600",
                 "{{model}}",
             ),
             thresholds=steps(0.5, 2),
