@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Outcome;
-use crate::id::{CommandId, ConnectorNo, EvseNo, SessionId, StationId, TokenId};
+use crate::id::{CommandId, ConnectorNo, EntryId, EvseNo, SessionId, StationId, TokenId};
+use crate::journal::Sentiment;
 use crate::session::{Problem, SessionState, StopReason};
 use crate::station::{Hardware, Location};
 use crate::status::{Availability, Cause, ConnectorStatus, StationStatus, Status};
@@ -248,4 +249,30 @@ kinds! {
         /// Which.
         token_id: TokenId,
     },
+    /// Something was written into the journal.
+    JournalEntryCreated = "journal.entry_created" {
+        /// Which entry.
+        entry_id: EntryId,
+    },
+    /// An entry of the journal was changed.
+    JournalEntryUpdated = "journal.entry_updated" {
+        /// Which.
+        entry_id: EntryId,
+    },
+    /// An entry of the journal was removed, with what was read out of it.
+    JournalEntryDeleted = "journal.entry_deleted" {
+        /// Which.
+        entry_id: EntryId,
+    },
+    /// An entry of the journal was analysed.
+    JournalEntryAnalyzed = "journal.entry_analyzed" {
+        /// Which.
+        entry_id: EntryId,
+        /// How it went.
+        sentiment: Sentiment,
+        /// Who read it: the model's name, or `embedded`.
+        model: String,
+    },
+    /// The whole journal was removed.
+    JournalCleared = "journal.cleared" {},
 }

@@ -221,6 +221,14 @@ uuid_id!(
     TokenId
 );
 uuid_id!(
+    /// An entry of the journal. UUID version 4.
+    EntryId
+);
+uuid_id!(
+    /// What was read out of an entry. UUID version 7.
+    AnalysisId
+);
+uuid_id!(
     /// One run of one server process. New at every start.
     NodeId
 );

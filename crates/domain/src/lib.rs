@@ -13,6 +13,7 @@
 pub mod command;
 pub mod event;
 pub mod id;
+pub mod journal;
 pub mod session;
 pub mod station;
 pub mod status;
@@ -22,8 +23,10 @@ pub mod units;
 pub use command::{Command, CommandRecord, Outcome};
 pub use event::{Event, EventKind, NewEvent};
 pub use id::{
-    CommandId, ConnectorKey, ConnectorNo, EvseNo, InvalidId, NodeId, SessionId, StationId, TokenId,
+    AnalysisId, CommandId, ConnectorKey, ConnectorNo, EntryId, EvseNo, InvalidId, NodeId,
+    SessionId, StationId, TokenId,
 };
+pub use journal::{Analysis, Entry, EntryPatch, EntryText, Sentiment};
 pub use session::{Session, SessionState};
 pub use station::{Connector, Decided, Evse, Hold, Station};
 pub use status::{Availability, Cause, ConnectorStatus, Counts, StationStatus, Status};

@@ -6,11 +6,13 @@ use domain::session::MeterRecord;
 use domain::{
     CommandRecord, Hold, IdTag, IdTagUid, NewEvent, Session, Station, StationId, TokenId,
 };
+use jiff::Timestamp;
 
 use crate::access::{self, Credentials, Idempotency, NewToken};
 use crate::batch::Statement;
 use crate::claim::Claim;
 use crate::db::Value;
+use crate::journal::{self, JournalWrite};
 use crate::{StoreError, commands, events, sessions, stations};
 
 /// Everything one decision changes. Applied whole or not at all.
@@ -39,6 +41,10 @@ pub struct Commit {
     pub new_token: Option<NewToken>,
     /// An access token to remove.
     pub revoked_token: Option<TokenId>,
+    /// What becomes of the journal.
+    pub journal: Option<JournalWrite>,
+    /// Tokens that the language model was paid for, and when.
+    pub tokens_spent: Option<(Timestamp, i64)>,
     /// What to remember of the request, so that its repetition finds what it made.
     pub idempotency: Option<Idempotency>,
     /// What happened.
@@ -90,6 +96,9 @@ pub(crate) enum Record {
     Command,
     IdTag,
     Token,
+    Entry,
+    Analysis,
+    Spending,
     Idempotency,
 }
 
@@ -187,6 +196,7 @@ impl Commit {
             ready.write(&commands::END, Record::Command, row);
         }
         self.prepare_access(&mut ready)?;
+        self.prepare_journal(&mut ready)?;
         for event in &self.events {
             ready.event_rows.push(events::row(event)?);
         }
@@ -220,6 +230,44 @@ impl Commit {
             let key = idempotency.guard().into();
             let row = idempotency.row();
             ready.write_keyed(&access::INSERT_IDEMPOTENCY, Record::Idempotency, &key, row);
+        }
+        Ok(())
+    }
+
+    fn prepare_journal(&self, ready: &mut Prepared) -> Result<(), StoreError> {
+        match &self.journal {
+            Some(JournalWrite::Insert(entry)) => {
+                let row = journal::insert_row(entry)?;
+                ready.write(&journal::INSERT, Record::Entry, row);
+            }
+            Some(JournalWrite::Update { entry, expected }) => {
+                let row = journal::update_row(entry, *expected)?;
+                ready.write(&journal::UPDATE, Record::Entry, row);
+            }
+            Some(JournalWrite::Delete { id, expected }) => {
+                let id: Value = id.to_string().into();
+                let row = vec![id.clone(), (*expected).into()];
+                ready.write(&journal::DELETE, Record::Entry, row);
+                ready.write(&journal::DELETE_ANALYSES_OF, Record::Analysis, vec![id]);
+            }
+            Some(JournalWrite::Clear) => {
+                let all = || vec!["all".into()];
+                ready.write(&journal::CLEAR, Record::Entry, all());
+                ready.write(&journal::CLEAR_ANALYSES, Record::Analysis, all());
+            }
+            Some(JournalWrite::Analysis { analysis, drop }) => {
+                for id in drop {
+                    let row = vec![id.to_string().into()];
+                    ready.write(&journal::DELETE_ANALYSIS, Record::Analysis, row);
+                }
+                let row = journal::analysis_row(analysis)?;
+                ready.write(&journal::INSERT_ANALYSIS, Record::Analysis, row);
+            }
+            None => {}
+        }
+        if let Some((at, tokens)) = self.tokens_spent {
+            let row = journal::spend_row(at, tokens);
+            ready.write(&journal::SPEND, Record::Spending, row);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::batch::Statement;
 use crate::db::Pool;
 use crate::nodes::Timed;
-use crate::{StoreError, access, commands, events, nodes, sessions, stations};
+use crate::{StoreError, access, commands, events, journal, nodes, sessions, stations};
 
 /// Statements over one row of values at a time, or over none.
 const PLAIN: &[&str] = &[
@@ -34,6 +34,13 @@ const PLAIN: &[&str] = &[
     nodes::LIVING,
     nodes::ORPHANS,
     nodes::HELD,
+    journal::GET,
+    journal::LIST,
+    journal::LIST_OF_STATION,
+    journal::GET_ANALYSIS,
+    journal::LIST_ANALYSES,
+    journal::LATEST_ANALYSIS,
+    journal::SPENT,
     sessions::GET,
     sessions::BY_START,
     sessions::BY_TRANSACTION,
@@ -62,6 +69,15 @@ const BATCHED: &[&Statement] = &[
     &commands::END,
     &events::INSERT,
     &nodes::CHECK_HOLDS,
+    &journal::INSERT,
+    &journal::UPDATE,
+    &journal::DELETE,
+    &journal::DELETE_ANALYSES_OF,
+    &journal::DELETE_ANALYSIS,
+    &journal::CLEAR,
+    &journal::CLEAR_ANALYSES,
+    &journal::INSERT_ANALYSIS,
+    &journal::SPEND,
     &sessions::INSERT,
     &sessions::UPDATE,
     &sessions::INSERT_METER_VALUE,

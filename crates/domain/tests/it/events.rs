@@ -6,7 +6,10 @@ use domain::command::{Command, CommandRecord, Ending, Outcome};
 use domain::event::{Event, EventKind, NewEvent};
 use domain::session::{Limits, Session, Stop, StopReason};
 use domain::station::Location;
-use domain::{CommandId, IdTagStatus, NodeId, Role, SessionId, StationId, TokenId, WattHours};
+use domain::{
+    CommandId, EntryId, IdTagStatus, NodeId, Role, Sentiment, SessionId, StationId, TokenId,
+    WattHours,
+};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use uuid::Uuid;
@@ -77,6 +80,7 @@ fn of_a_command() -> [NewEvent; 2] {
 fn of_the_rest() -> Vec<NewEvent> {
     let text = || "\"ñ\"".to_owned();
     let (token_id, role) = (TokenId(Uuid::nil()), Role::Operator);
+    let entry_id = EntryId(Uuid::nil());
     let kinds = [
         EventKind::StationCreated { name: text() },
         EventKind::StationUpdated {
@@ -98,6 +102,15 @@ fn of_the_rest() -> Vec<NewEvent> {
         EventKind::IdTagDeleted {},
         EventKind::TokenCreated { token_id, role },
         EventKind::TokenRevoked { token_id },
+        EventKind::JournalEntryCreated { entry_id },
+        EventKind::JournalEntryUpdated { entry_id },
+        EventKind::JournalEntryDeleted { entry_id },
+        EventKind::JournalEntryAnalyzed {
+            entry_id,
+            sentiment: Sentiment::Neutral,
+            model: text(),
+        },
+        EventKind::JournalCleared {},
     ];
     let event = |kind| NewEvent {
         at: at(0),

@@ -25,6 +25,7 @@ macro_rules! both {
 mod access;
 mod commands;
 mod events;
+mod journal;
 mod lists;
 mod nodes;
 mod opening;
