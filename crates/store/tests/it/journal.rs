@@ -23,7 +23,7 @@ fn entry(number: u128, seconds: i64) -> Entry {
         work: text("Changed a fuse"),
         struggle: text("\"ñ\" 🔌"),
         intention: text("Watch it"),
-        station_id: (number % 2 == 0).then(|| id("CP-1")),
+        station_id: (number.is_multiple_of(2)).then(|| id("CP-1")),
         version: 1,
         created_at: at(seconds),
         updated_at: at(seconds),
@@ -51,7 +51,7 @@ fn writing(write: JournalWrite) -> Commit {
     }
 }
 
-fn conflicts(result: Result<store::Committed, StoreError>) -> bool {
+fn conflicts(result: &Result<store::Committed, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict))
 }
 
@@ -60,7 +60,7 @@ async fn an_entry_is_written_changed_and_removed(database: Database) {
     let first = entry(1, 0);
     let insert = || writing(JournalWrite::Insert(first.clone()));
     store.commit(insert()).await.unwrap();
-    assert!(conflicts(store.commit(insert()).await));
+    assert!(conflicts(&store.commit(insert()).await));
     assert_eq!(store.entry(first.id).await.unwrap(), Some(first.clone()));
 
     let mut changed = first.clone();
@@ -73,16 +73,16 @@ async fn an_entry_is_written_changed_and_removed(database: Database) {
         })
     };
     store.commit(update()).await.unwrap();
-    assert!(conflicts(store.commit(update()).await));
+    assert!(conflicts(&store.commit(update()).await));
     assert_eq!(store.entry(first.id).await.unwrap(), Some(changed));
 
     let remove = |expected| {
         let id = first.id;
         writing(JournalWrite::Delete { id, expected })
     };
-    assert!(conflicts(store.commit(remove(1)).await));
+    assert!(conflicts(&store.commit(remove(1)).await));
     store.commit(remove(2)).await.unwrap();
-    assert!(conflicts(store.commit(remove(2)).await));
+    assert!(conflicts(&store.commit(remove(2)).await));
     assert_eq!(store.entry(first.id).await.unwrap(), None);
     // What was refused left no event.
     assert_eq!(store.last_seq().await.unwrap(), 3);
@@ -177,7 +177,7 @@ async fn what_was_read_out_of_an_entry_is_kept_with_it(database: Database) {
         expected: 1,
     };
     store.commit(writing(update)).await.unwrap();
-    assert!(conflicts(keep(&analysis(6, &first, "a"), &[]).await));
+    assert!(conflicts(&keep(&analysis(6, &first, "a"), &[]).await));
     assert_eq!(store.latest_analysis(&changed, "a").await.unwrap(), None);
     keep(&analysis(7, &changed, "a"), &[]).await.unwrap();
 
@@ -188,7 +188,7 @@ async fn what_was_read_out_of_an_entry_is_kept_with_it(database: Database) {
         .await
         .unwrap();
     assert_eq!(list(None, 9).await, []);
-    assert!(conflicts(keep(&analysis(8, &changed, "a"), &[]).await));
+    assert!(conflicts(&keep(&analysis(8, &changed, "a"), &[]).await));
     assert_eq!(store.analysis(foreign.id).await.unwrap(), Some(foreign));
 }
 
