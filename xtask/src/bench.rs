@@ -86,6 +86,7 @@ pub fn run(quick: bool) -> Result<()> {
     }
     table.add("reconnect", bench.reconnect());
     table.add("start", bench.start());
+    table.add("analysis", bench.analysis());
     println!("\n{table}");
     let file = bench.dir.join("results.json");
     fs::write(&file, format!("{:#}\n", table.json(quick)))?;
@@ -365,6 +366,19 @@ impl Bench {
             }
         }
         Ok(rows)
+    }
+
+    /// How long the embedded analyser takes over an entry of the journal.
+    fn analysis(&self) -> Result<Vec<Row>> {
+        let said = read(&mut cmd(self.bin.join("examples/analyse"), [""; 0]))?;
+        let microseconds: f64 = said.trim().parse().context("no number")?;
+        let what = "embedded analysis of an entry";
+        Ok(vec![Row::absolute(
+            what,
+            microseconds / 1e3,
+            "ms",
+            Aim::AtMost(1.0),
+        )])
     }
 
     /// Measures two sides in turns.

@@ -25,7 +25,7 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use fault::{ConfigError, Fault};
 pub use reference::reference;
 pub use sources::{DEFAULT_FILE, Flags, with_variables};
-pub use values::{Secret, ServiceUrl, reachable};
+pub use values::{Price, Prices, Secret, ServiceUrl, reachable};
 
 /// Shortest token accepted from the environment: below this it can be guessed in reasonable time.
 pub const MIN_TOKEN_LENGTH: usize = 16;
@@ -197,6 +197,73 @@ pub struct Config {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub auth_failures_per_minute: u32,
 
+    /// The language model's server, up to the part before `/chat/completions`, such as
+    /// `https://api.openai.com/v1`. Without it, the embedded analyser reads the journal.
+    #[arg(long, value_name = "URL", help_heading = "Language model", value_parser = values::llm_url)]
+    pub llm_base_url: Option<url::Url>,
+
+    /// The model's name, as its server knows it.
+    #[arg(long, value_name = "NAME", help_heading = "Language model")]
+    #[arg(value_parser = values::model_name)]
+    pub llm_model: Option<String>,
+
+    /// How the model is asked: `chat/completions`, which every server has, or `responses`.
+    #[arg(
+        long,
+        value_name = "API",
+        help_heading = "Language model",
+        default_value = "chat"
+    )]
+    pub llm_api: LlmApi,
+
+    /// How long one answer of the model may take (1 s to 60 s). The whole analysis, with what is
+    /// asked again, has a minute.
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Language model",
+        default_value = "20s"
+    )]
+    #[arg(value_parser = values::time_between::<1, 60>)]
+    pub llm_timeout: Duration,
+
+    /// How often a question is asked again when the model's server is overloaded, fails or is too
+    /// slow (0 to 5).
+    #[arg(
+        long,
+        value_name = "COUNT",
+        help_heading = "Language model",
+        default_value = "2"
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=5))]
+    pub llm_retries: u32,
+
+    /// How many questions are with the model at a time (1 to 64).
+    #[arg(
+        long,
+        value_name = "COUNT",
+        help_heading = "Language model",
+        default_value = "4"
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub llm_concurrency: u32,
+
+    /// Tokens the model may be paid for on one day (UTC), by all nodes together (1 to 10^12).
+    /// What is under way when they run out is finished.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        help_heading = "Language model",
+        default_value = "1000000"
+    )]
+    #[arg(value_parser = clap::value_parser!(i64).range(1..=1_000_000_000_000))]
+    pub llm_tokens_per_day: i64,
+
+    /// What a million tokens cost, in dollars, by model: `name=input/output`, with commas between
+    /// models. For the metrics alone.
+    #[arg(long, value_name = "TABLE", help_heading = "Language model", value_parser = values::prices)]
+    pub llm_prices: Option<Prices>,
+
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module as
     /// in `info,server=debug`.
     #[arg(
@@ -219,6 +286,10 @@ pub struct Config {
     /// The scraper's token, if the environment sets it.
     #[arg(skip)]
     pub metrics_token: Option<Secret>,
+
+    /// What the language model's server must be shown, if the environment sets it.
+    #[arg(skip)]
+    pub llm_api_key: Option<Secret>,
 }
 
 /// What a scraper must present.
@@ -230,6 +301,15 @@ pub enum MetricsAuth {
     None,
 }
 
+/// How a language model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LlmApi {
+    /// `POST …/chat/completions`.
+    Chat,
+    /// `POST …/responses`.
+    Responses,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -239,23 +319,40 @@ pub enum LogFormat {
     Json,
 }
 
-/// The secrets: read from the variable, or from the file that `<variable>_FILE` names.
-const SECRETS: [(&str, &str); 2] = [
-    (
-        "ENCHUFE_ADMIN_TOKEN",
-        "The administrator's token. Without it, one is made at the first start and printed once.",
-    ),
-    (
-        "ENCHUFE_METRICS_TOKEN",
-        "The scraper's token. Without it, one is made at the first start and kept in the data directory.",
-    ),
+/// A secret: read from the variable, or from the file that `<variable>_FILE` names.
+struct SecretSetting {
+    variable: &'static str,
+    /// Fewest characters.
+    shortest: usize,
+    meaning: &'static str,
+}
+
+/// The secrets.
+const SECRETS: [SecretSetting; 3] = [
+    SecretSetting {
+        variable: "ENCHUFE_ADMIN_TOKEN",
+        shortest: MIN_TOKEN_LENGTH,
+        meaning: "The administrator's token. Without it, one is made at the first start and printed once.",
+    },
+    SecretSetting {
+        variable: "ENCHUFE_METRICS_TOKEN",
+        shortest: MIN_TOKEN_LENGTH,
+        meaning: "The scraper's token. Without it, one is made at the first start and kept in the data directory.",
+    },
+    SecretSetting {
+        variable: "ENCHUFE_LLM_API_KEY",
+        // Somebody else's, and local servers take any word.
+        shortest: 1,
+        meaning: "What the language model's server wants to be shown. Without it, nothing is shown.",
+    },
 ];
 
 /// Defaults that depend on other settings, as the reference words them.
-const DERIVED_DEFAULTS: [(&str, &str); 4] = [
+const DERIVED_DEFAULTS: [(&str, &str); 5] = [
     ("config", "`./enchufe.toml`, if it exists"),
     ("database_url", "`sqlite://<data dir>/enchufe.db`"),
     ("public_url", "the address listened on"),
+    ("llm_base_url", "none: the embedded analyser"),
     ("log_format", "`pretty` on a terminal, `json` elsewhere"),
 ];
 
@@ -301,6 +398,14 @@ impl Config {
                 "chargers may connect without credentials: anyone who reaches the port can speak \
                  for any station (allow_unauthenticated_chargers)",
             );
+        }
+        let in_the_clear = self
+            .llm_base_url
+            .as_ref()
+            .is_some_and(values::is_in_the_clear);
+        if in_the_clear && self.llm_api_key.is_some() {
+            warnings
+                .push("the language model's key and the journal travel unencrypted (llm_base_url)");
         }
         if self.drills {
             warnings.push("load drills are on: an operator can load this machine (drills)");

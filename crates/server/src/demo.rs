@@ -4,13 +4,13 @@
 use anyhow::Context as _;
 use domain::station::{ConnectorSpec, EvseSpec, Location};
 use domain::token::{IdTagStatus, IdTagUid};
-use domain::{StationId, Watts};
+use domain::{EntryText, StationId, Watts};
 use simulator::StationPlan;
 use simulator::fleet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, AppError, IdTagEntry, NewStation};
+use crate::app::{App, AppError, EntryFilter, IdTagEntry, NewEntry, NewStation};
 use crate::node::Node;
 
 /// The demo's chargers.
@@ -37,6 +37,7 @@ impl Demo {
         for plan in &plans {
             enter(&node.app, plan).await?;
         }
+        write(&node.app, &plans).await?;
         let address = crate::config::reachable(node.address);
         let url = format!("ws://{address}/ocpp")
             .parse()
@@ -56,6 +57,48 @@ impl Demo {
         // A charger that failed is gone too.
         let _ = self.chargers.await;
     }
+}
+
+/// What people wrote: what was worked on, what was hard, what comes next.
+const JOURNAL: [[&str; 3]; 4] = [
+    [
+        "Cambiado el contactor del conector 1",
+        "La pieza tardó dos semanas, pero encajó perfectamente",
+        "Revisar la temperatura el lunes",
+    ],
+    [
+        "Looked for the cause of the random restarts",
+        "Still no idea, and the drivers are angry",
+        "Ask the vendor for a firmware with more logging",
+    ],
+    [
+        "Weekly meter readings",
+        "Took two hours as usual",
+        "Same route next week",
+    ],
+    [
+        "Formación del turno de noche",
+        "Aprenden rápido y con ganas",
+        "Que hagan la próxima visita solos",
+    ],
+];
+
+/// Writes the journal's first entries, each about another station, when it has none.
+async fn write(app: &App, plans: &[StationPlan]) -> anyhow::Result<()> {
+    if !app.entries(&EntryFilter::default(), 1).await?.is_empty() {
+        return Ok(());
+    }
+    for (parts, plan) in JOURNAL.iter().zip(plans) {
+        let [work, struggle, intention] = parts.map(EntryText::new);
+        let entry = NewEntry {
+            work: work?,
+            struggle: struggle?,
+            intention: intention?,
+            station_id: Some(StationId::new(&plan.id)?),
+        };
+        app.create_entry(entry, None).await?;
+    }
+    Ok(())
 }
 
 async fn enter(app: &App, plan: &StationPlan) -> anyhow::Result<()> {

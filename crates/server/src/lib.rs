@@ -3,8 +3,8 @@
 //! Two ways lead in. A charger's frame comes through [`gateway`], a request through [`api`]; both
 //! end in [`app`], the one door to writes, which loads, asks `domain` for a decision, and has
 //! `store` commit it with its events. What was committed goes out over [`bus`]; [`cache`] and
-//! [`metrics`] follow it. [`cluster`] makes one network of several nodes. [`node`] starts all of
-//! that and stops it again.
+//! [`metrics`] follow it. [`cluster`] makes one network of several nodes. [`llm`] reads the
+//! journal. [`node`] starts all of that and stops it again.
 
 pub mod api;
 pub mod app;
@@ -17,6 +17,7 @@ pub mod config;
 mod counting;
 mod demo;
 pub mod gateway;
+pub mod llm;
 pub mod logging;
 pub mod metrics;
 pub mod node;

@@ -11,6 +11,7 @@
 
 mod declare;
 mod http;
+mod llm;
 mod process;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -22,9 +23,11 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use self::declare::Declarations;
 use self::http::HttpMetrics;
+use self::llm::LlmMetrics;
 use self::process::Process;
 
 pub use self::http::UNMATCHED;
+pub use self::llm::{LlmOperation, TokenType};
 
 /// What `/metrics` answers with: the Prometheus text format, which every scraper reads.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -181,6 +184,9 @@ pub struct Metrics {
     cache_requests: Series<CacheLabels, Counter>,
     db_commit_batch_size: Histogram,
     db_commit_duration: Histogram,
+
+    /// What analysers do.
+    pub llm: LlmMetrics,
 }
 
 /// What the gauges show, read when the scrape comes.
@@ -313,6 +319,8 @@ impl Metrics {
             db_commit_duration.clone(),
         );
 
+        let llm = LlmMetrics::declare(&mut declare);
+
         // Series that exist from the start make a rate visible from the first event on.
         for reason in DisconnectReason::ALL {
             drop(ocpp_disconnects.get_or_create(&ReasonLabel {
@@ -340,6 +348,7 @@ impl Metrics {
             cache_requests,
             db_commit_batch_size,
             db_commit_duration,
+            llm,
         }
     }
 

@@ -33,6 +33,7 @@ use crate::config::{Config, MetricsAuth, Secret};
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
+use crate::llm::Analyser;
 use crate::metrics::{DisconnectReason, Metrics};
 use crate::state::{Parts, Settings, new_id};
 use crate::{api, counting, scrape};
@@ -206,6 +207,7 @@ async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
         known_tokens: KnownTokens::default(),
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),
+        analyser: Analyser::new(config, metrics.clone(), clock.clone())?,
         metrics,
         clock,
         starts,

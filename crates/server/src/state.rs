@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
+use crate::llm::Analyser;
 use crate::metrics::Metrics;
 
 /// How long somebody's request waits for the database: people and the proxies before them wait no
@@ -64,6 +65,8 @@ pub struct Parts {
     pub phase: Phase,
     /// Wrong credentials of late.
     pub failures: Failures,
+    /// Who reads the journal.
+    pub analyser: Analyser,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time of day.

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::extract::{IF_MATCH, Key as _, PLAIN};
+use super::extract::{ENTRY_TEXT, IF_MATCH, Key as _, PLAIN, STATION_ID};
 use super::problem::{Fault, Problem};
 
 /// The paths that need a token.
@@ -80,8 +80,11 @@ fn spell_out(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
         Schema::Object(object) => {
-            if object.pattern.as_deref() == Some("plain") {
-                object.pattern = Some(PLAIN.to_owned());
+            match object.pattern.as_deref() {
+                Some("plain") => object.pattern = Some(PLAIN.to_owned()),
+                Some("entry text") => object.pattern = Some(ENTRY_TEXT.to_owned()),
+                Some("station id") => object.pattern = Some(STATION_ID.to_owned()),
+                _ => {}
             }
             object.properties.values_mut().for_each(spell_out);
         }
@@ -127,25 +130,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 fn describe(path: &str, method: &'static str, operation: &mut Operation) {
-    for parameter in operation.parameters.iter_mut().flatten() {
-        let RefOr::T(parameter) = parameter else {
-            continue;
-        };
-        // What names a thing looks the same wherever it stands.
-        let key = match (&parameter.parameter_in, parameter.name.as_str()) {
-            (ParameterIn::Path, "uid") => Some(IdTagUid::schema()),
-            (ParameterIn::Path, "id") if path.starts_with("/api/v1/stations/") => {
-                Some(StationId::schema())
-            }
-            _ => None,
-        };
-        if let Some(key) = key {
-            parameter.schema = Some(key.into());
-        }
-        if let Some(schema) = &mut parameter.schema {
-            spell_out(schema);
-        }
-    }
+    describe_parameters(path, operation);
     // Handlers are named for their resource's file; here they stand beside those of the others.
     operation.operation_id = Some(operation_id(path, method));
     if !path.starts_with(PROTECTED) {
@@ -210,6 +195,7 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
         problem(operation, "409", "The present state does not allow it.");
     }
     if method == "post" {
+        problem(operation, "400", "The request could not be read.");
         header(
             operation,
             "Idempotency-Key",
@@ -217,7 +203,11 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
             "^[\\x21-\\x7e]{1,255}$",
             "0198c1a2-7b1e-7c44-9d0a-5f2e8a1b3c4d",
         );
-    } else if changes && !path.starts_with("/api/v1/tokens") && !path.ends_with("credentials") {
+    } else if changes
+        && !path.starts_with("/api/v1/tokens")
+        && !path.ends_with("credentials")
+        && !path.ends_with("entries")
+    {
         problem(operation, "412", "The resource changed since it was read.");
         header(
             operation,
@@ -227,6 +217,28 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
             "*",
         );
         problem(operation, "400", "The request could not be read.");
+    }
+}
+
+fn describe_parameters(path: &str, operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        // What names a thing looks the same wherever it stands.
+        let key = match (&parameter.parameter_in, parameter.name.as_str()) {
+            (ParameterIn::Path, "uid") => Some(IdTagUid::schema()),
+            (ParameterIn::Path, "id") if path.starts_with("/api/v1/stations/") => {
+                Some(StationId::schema())
+            }
+            _ => None,
+        };
+        if let Some(key) = key {
+            parameter.schema = Some(key.into());
+        }
+        if let Some(schema) = &mut parameter.schema {
+            spell_out(schema);
+        }
     }
 }
 

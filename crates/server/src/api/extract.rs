@@ -34,7 +34,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 /// As many digits as always fit into 64 bits.
-const MAX_DIGITS: usize = 18;
+pub const MAX_DIGITS: usize = 18;
 /// How long a page is when nobody says.
 const DEFAULT_PAGE: u32 = 50;
 
@@ -51,16 +51,35 @@ pub struct Post<T> {
     once: Option<(String, String)>,
 }
 
+/// A POST that says everything in its path and query, with its `Idempotency-Key`. A body that comes
+/// all the same is not read.
+#[derive(Clone, Debug)]
+pub struct Bodiless {
+    /// The key, and the request's fingerprint.
+    once: Option<(String, String)>,
+}
+
 impl<T> Post<T> {
     /// The request, if it is to be carried out once however often it is sent.
     pub fn once(&self, token_id: TokenId) -> Option<Once> {
-        let (key, fingerprint) = self.once.clone()?;
-        Some(Once {
-            token_id,
-            key,
-            fingerprint,
-        })
+        once(self.once.as_ref(), token_id)
     }
+}
+
+impl Bodiless {
+    /// The request, if it is to be carried out once however often it is sent.
+    pub fn once(&self, token_id: TokenId) -> Option<Once> {
+        once(self.once.as_ref(), token_id)
+    }
+}
+
+fn once(once: Option<&(String, String)>, token_id: TokenId) -> Option<Once> {
+    let (key, fingerprint) = once.cloned()?;
+    Some(Once {
+        token_id,
+        key,
+        fingerprint,
+    })
 }
 
 impl<T> FromRequest<App> for Body<T>
@@ -84,16 +103,29 @@ where
         let path = request.uri().path().to_owned();
         let bytes = read(request).await?;
         let body = parse(&bytes)?;
-        let once = key.map(|key| {
-            let digest = Sha256::new()
-                .chain_update(&path)
-                .chain_update([0])
-                .chain_update(&bytes);
-            let fingerprint = BASE64_URL_SAFE_NO_PAD.encode(digest.finalize());
-            (key, fingerprint)
-        });
+        let once = key.map(|key| (key, fingerprint(&path, &bytes)));
         Ok(Self { body, once })
     }
+}
+
+impl FromRequestParts<App> for Bodiless {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let key = idempotency_key(&parts.headers)?;
+        let query = parts.uri.query().unwrap_or_default();
+        let print = || fingerprint(parts.uri.path(), query.as_bytes());
+        let once = key.map(|key| (key, print()));
+        Ok(Self { once })
+    }
+}
+
+/// What is asked, hashed.
+fn fingerprint(path: &str, rest: &[u8]) -> String {
+    let digest = Sha256::new()
+        .chain_update(path)
+        .chain_update([0])
+        .chain_update(rest);
+    BASE64_URL_SAFE_NO_PAD.encode(digest.finalize())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -288,7 +320,8 @@ impl Key for i64 {
     }
 }
 
-fn text(longest: usize, pattern: &str) -> Object {
+/// How a text of one kind of characters looks in the description of the API.
+pub fn text(longest: usize, pattern: &str) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
@@ -482,6 +515,10 @@ pub const STATION_ID: &str = r"^[A-Za-z0-9*_=+|@.\-]*[A-Za-z0-9*_=+|@\-][A-Za-z0
 pub const ID_TAG: &str = r"^[\x21-\x2e\x30-\x7e]+$";
 /// What [`is_plain`] accepts, for the description of the API.
 pub const PLAIN: &str = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$";
+/// What a text of the journal looks like: something visible, lines and tabs, and no other control
+/// characters.
+pub const ENTRY_TEXT: &str =
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$";
 
 #[cfg(test)]
 mod tests {

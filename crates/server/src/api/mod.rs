@@ -3,6 +3,7 @@
 //! [`router`] joins them and wraps what every request goes through: a request id, a limit on time
 //! and size, counting, and a problem document for whatever goes wrong.
 
+mod analyses;
 pub mod auth;
 mod commands;
 mod connectors;
@@ -11,6 +12,7 @@ mod events;
 mod evses;
 mod extract;
 mod id_tags;
+mod journal;
 mod json;
 mod layers;
 pub mod problem;
@@ -59,7 +61,9 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
                 .merge(id_tags::routes())
                 .merge(commands::routes())
                 .merge(tokens::routes())
-                .merge(events::routes()),
+                .merge(events::routes())
+                .merge(journal::routes())
+                .merge(analyses::routes()),
         )
         .split_for_parts()
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::AppError;
+use crate::app::{AppError, Failure};
 
 /// When a caller is told to come back, in seconds, where nothing better is known.
 const RETRY_AFTER: u32 = 5;
@@ -136,6 +136,7 @@ impl From<AppError> for Problem {
                  before you repeat it, or repeat it with the same Idempotency-Key",
             )
             .retry_after(RETRY_AFTER),
+            AppError::Analysis(failure) => of_analysis(&failure),
             // The one place where it is handled, so the one place where it is logged. The caller
             // gets the request id with it, and none of the inner text.
             AppError::Internal(inner) => {
@@ -146,6 +147,29 @@ impl From<AppError> for Problem {
                 )
             }
         }
+    }
+}
+
+/// What the language model did wrong: a fault of what stands behind this server, never of the
+/// caller.
+fn of_analysis(failure: &Failure) -> Problem {
+    tracing::warn!(%failure, "no analysis");
+    if let Some(after) = failure.retry_after() {
+        let detail = format!("{failure}; try again later");
+        // At least the second that was begun.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(seconds);
+    }
+    match failure {
+        Failure::TimedOut => {
+            let detail = format!("{failure}; try again later");
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
+        }
+        _ => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            format!("Analysis failed: {failure}"),
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use domain::session::{Problem, SessionState};
 use domain::station::Reporting;
 use domain::status::{Level, Reason};
 use domain::token::{IdTagStatus, Role};
-use domain::{Availability, ConnectorStatus, StationStatus, Status};
+use domain::{Availability, ConnectorStatus, Sentiment, StationStatus, Status};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 /// A text that is one of these words.
@@ -44,6 +44,8 @@ words! {
     role = Role,
     /// How a charger restarts.
     reset_type = ResetType,
+    /// How it went.
+    sentiment = Sentiment,
     /// What a charger can be asked to send.
     trigger = Trigger,
 }

@@ -5,10 +5,12 @@
 //! it returns is durable. When the store says that the ground shifted meanwhile, it loads and
 //! decides again.
 
+mod analyses;
 mod charging;
 mod commands;
 mod events;
 mod id_tags;
+mod journal;
 mod sessions;
 mod stations;
 mod tokens;
@@ -21,12 +23,16 @@ use domain::{StationId, TokenId};
 use store::{Idempotency, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use crate::llm::Failure;
+pub use crate::llm::story::Claim;
 pub use crate::state::App;
+pub use analyses::StationStory;
 pub use charging::{Authorization, KnownSessions, MeterReport, Started, TransactionIds};
 pub use commands::Ordered;
 pub use id_tags::IdTagEntry;
+pub use journal::NewEntry;
 pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};
-pub use store::{MAX_PAGE, SessionFilter, StationFilter, StoredReading};
+pub use store::{EntryFilter, EntryPlace, MAX_PAGE, SessionFilter, StationFilter, StoredReading};
 pub use tokens::{KnownTokens, MadeToken, new_secret, token_made, token_revoked};
 
 /// How often a decision is made anew because the ground shifted. Each round somebody else's commit
@@ -79,6 +85,9 @@ pub enum AppError {
     /// The database went away in the middle: nobody knows yet whether it was done.
     #[error("the database went away over a commit")]
     InDoubt,
+    /// The language model gave no analysis.
+    #[error("{0}")]
+    Analysis(Failure),
     /// A defect, or a broken database. Logged where it is handled.
     #[error("{0}")]
     Internal(String),

@@ -72,11 +72,12 @@ pub fn reference() -> String {
     let _ = writeln!(
         text,
         "From the environment, or from the file that the variable with `_FILE` at its end names; \
-         never from\nflags or `enchufe.toml`. At least {MIN_TOKEN_LENGTH} visible ASCII characters. \
-         A database or Redis URL that holds a\npassword is a secret too.\n"
+         never from\nflags or `enchufe.toml`. Visible ASCII characters, in a token at least \
+         {MIN_TOKEN_LENGTH}. A database or Redis URL that\nholds a password is a secret too.\n"
     );
     text.push_str("| variable | or | meaning |\n| --- | --- | --- |\n");
-    for (name, meaning) in SECRETS {
+    for secret in SECRETS {
+        let (name, meaning) = (secret.variable, secret.meaning);
         let _ = writeln!(text, "| `{name}` | `{name}_FILE` | {meaning} |");
     }
     text.push_str(DEMO);

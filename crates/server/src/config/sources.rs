@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::fault::{ConfigError, Fault, unknown};
-use super::{Config, MIN_TOKEN_LENGTH, SECRETS, Secret, ServiceUrl};
+use super::{Config, SECRETS, Secret, SecretSetting, ServiceUrl};
 
 /// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "./enchufe.toml";
@@ -205,7 +205,7 @@ impl Layers {
             let ids = ids();
             if SECRETS
                 .iter()
-                .any(|(secret, _)| variable(&key).starts_with(secret))
+                .any(|secret| variable(&key).starts_with(secret.variable))
             {
                 let fault = format!(
                     "secrets are not read from this file; set {0} or {0}_FILE instead",
@@ -236,7 +236,7 @@ impl Layers {
                 self.add(name, Source::Environment, &id, text);
             } else if !is_secret(name) && !is_of_simulate(rest) && !is_from_kubernetes(rest, text) {
                 let known = ids.iter().map(|id| variable(id));
-                let secrets = SECRETS.iter().map(|(secret, _)| (*secret).to_owned());
+                let secrets = SECRETS.iter().map(|secret| secret.variable.to_owned());
                 let fault = if rest == "PORT" {
                     "not a setting; did you mean `ENCHUFE_LISTEN`?".to_owned()
                 } else {
@@ -271,8 +271,8 @@ impl Layers {
     }
 
     fn finish(mut self, environment: &[(String, String)]) -> Result<Config, ConfigError> {
-        let [admin_token, metrics_token] =
-            SECRETS.map(|(name, _)| match secret(name, environment) {
+        let [admin_token, metrics_token, llm_api_key] =
+            SECRETS.map(|setting| match secret(&setting, environment) {
                 Ok(secret) => secret,
                 Err(fault) => {
                     self.faults.push(fault);
@@ -291,13 +291,30 @@ impl Layers {
         let config = Config {
             admin_token,
             metrics_token,
+            llm_api_key,
             ..config
         };
+        check_model(&config)?;
         if collide(config.listen, config.metrics_listen) {
             let fault = "the port of `listen`; give the metrics one of their own";
             return Err(ConfigError::one("ENCHUFE_METRICS_LISTEN", fault));
         }
         Ok(config)
+    }
+}
+
+/// A model has a server, and a server has models: neither is guessed, nor silently left unused.
+fn check_model(config: &Config) -> Result<(), ConfigError> {
+    let (server, model) = (&config.llm_base_url, &config.llm_model);
+    let needs = "needs ENCHUFE_LLM_BASE_URL, such as https://api.openai.com/v1";
+    match (server, model, &config.llm_api_key) {
+        (Some(_), None, _) => {
+            let fault = "is not set; name a model that the server of llm_base_url has";
+            Err(ConfigError::one("ENCHUFE_LLM_MODEL", fault))
+        }
+        (None, Some(_), _) => Err(ConfigError::one("ENCHUFE_LLM_MODEL", needs)),
+        (None, None, Some(_)) => Err(ConfigError::one("ENCHUFE_LLM_API_KEY", needs)),
+        (Some(_), Some(_), _) | (None, None, None) => Ok(()),
     }
 }
 
@@ -337,7 +354,7 @@ fn wording(error: &clap::Error, text: &str) -> String {
 
 fn is_secret(name: &str) -> bool {
     let name = name.strip_suffix("_FILE").unwrap_or(name);
-    SECRETS.iter().any(|(secret, _)| *secret == name)
+    SECRETS.iter().any(|secret| secret.variable == name)
 }
 
 /// Variables of `enchufe simulate`, which often stand in the same shell.
@@ -361,7 +378,11 @@ fn is_from_kubernetes(rest: &str, text: &str) -> bool {
         || (is("PORT") && text.contains("://"))
 }
 
-fn secret(name: &str, environment: &[(String, String)]) -> Result<Option<Secret>, Fault> {
+fn secret(
+    setting: &SecretSetting,
+    environment: &[(String, String)],
+) -> Result<Option<Secret>, Fault> {
+    let name = setting.variable;
     let get = |name: &str| {
         let found = environment
             .iter()
@@ -388,9 +409,10 @@ fn secret(name: &str, environment: &[(String, String)]) -> Result<Option<Secret>
     };
     // Files written by editors and `echo` end in a line break that nobody means.
     let text = text.trim();
-    if text.len() < MIN_TOKEN_LENGTH || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let shortest = setting.shortest;
+    if text.len() < shortest || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let fault = format!(
-            "must be at least {MIN_TOKEN_LENGTH} visible ASCII characters without spaces; \
+            "must be at least {shortest} visible ASCII characters without spaces; \
              `openssl rand -hex 32` makes a good one"
         );
         return Err(Fault::new(name, fault));

@@ -100,6 +100,109 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// Longest name of a model.
+const MAX_MODEL_NAME: usize = 128;
+
+/// Where a language model is served. The key has a variable of its own, so none may stand here,
+/// where it would be logged.
+pub(super) fn llm_url(text: &str) -> Result<Url, String> {
+    let remedy = "write it like https://api.openai.com/v1";
+    let url = Url::parse(text).map_err(|fault| format!("not a URL ({fault}); {remedy}"))?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !bare {
+        return Err(format!(
+            "holds more than an address; the key goes into ENCHUFE_LLM_API_KEY; {remedy}"
+        ));
+    }
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("not a web address; {remedy}"));
+    }
+    Ok(url)
+}
+
+/// Whether what is sent to an address can be read on the way: plain HTTP to another machine.
+pub(super) fn is_in_the_clear(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !local
+}
+
+/// A model's name: it goes into requests, answers and metrics.
+pub(super) fn model_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._:/@+-".contains(c);
+    if text.is_empty() || text.len() > MAX_MODEL_NAME || !text.chars().all(fits) {
+        return Err(format!(
+            "`{text}` is no model's name; it has 1 to {MAX_MODEL_NAME} letters, digits and . _ : / @ + -"
+        ));
+    }
+    if text == crate::llm::EMBEDDED {
+        return Err(format!(
+            "`{text}` is the analyser that needs no model; leave the model and its server unset"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// What tokens cost, by model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prices(Vec<(String, Price)>);
+
+/// What a million tokens of a model cost, in millionths of a dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Price {
+    /// Tokens that are sent.
+    pub input: u64,
+    /// Tokens that come back.
+    pub output: u64,
+}
+
+impl Prices {
+    /// What a model costs, if it stands in the table.
+    pub fn of(&self, model: &str) -> Option<Price> {
+        let found = self.0.iter().find(|(name, _)| name == model);
+        found.map(|(_, price)| *price)
+    }
+}
+
+/// A table of prices: `name=input/output,…`.
+pub(super) fn prices(text: &str) -> Result<Prices, String> {
+    let entry = |text: &str| {
+        let (name, price) = text.trim().split_once('=')?;
+        let (input, output) = price.split_once('/')?;
+        let price = Price {
+            input: millionths(input)?,
+            output: millionths(output)?,
+        };
+        Some((model_name(name.trim()).ok()?, price))
+    };
+    let all = text.split(',').map(|text| {
+        entry(text).ok_or_else(|| {
+            format!(
+                "`{text}` is no price; write dollars for a million tokens like \
+                 gpt-5-mini=0.25/2.00,gpt-5=1.25/10"
+            )
+        })
+    });
+    all.collect::<Result<_, _>>().map(Prices)
+}
+
+/// A decimal number in millionths; at most six digits on each side of the point.
+fn millionths(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = |text: &str| text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    format!("{whole}{fraction:0<6}").parse().ok()
+}
+
 /// The URL of a service. Its password is shown nowhere but through [`expose`](Self::expose).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl(String);
@@ -288,6 +391,54 @@ mod tests {
             assert!(redis_url(url).is_err(), "{url}");
         }
         assert!(public_url("charge.example.org").is_err());
+    }
+
+    #[test]
+    fn a_models_server_is_an_address_without_secrets() {
+        for url in ["https://api.openai.com/v1", "http://127.0.0.1:11434/v1/"] {
+            assert!(llm_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "api.openai.com/v1",
+            "ftp://models/v1",
+            "https://key:hunter2@models/v1",
+            "https://models/v1?api-key=hunter2",
+        ] {
+            let fault = llm_url(url).expect_err(url);
+            assert!(!fault.contains("hunter2"), "{fault}");
+        }
+        let clear = |url: &str| is_in_the_clear(&url.parse().expect("URL"));
+        assert!(clear("http://models.example/v1"));
+        for safe in ["https://models.example/v1", "http://[::1]:8000/v1"] {
+            assert!(!clear(safe), "{safe}");
+        }
+        for name in ["gpt-5-mini", "meta-llama/Llama-3.1-8B", "llama3.2:1b"] {
+            assert!(model_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "a\"b", "embedded", &"x".repeat(129)] {
+            assert!(model_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn prices_are_exact() {
+        let table = prices("gpt-5-mini=0.25/2.00, a/b:1=10/0.000001").expect("valid");
+        let price = |input, output| Some(Price { input, output });
+        assert_eq!(table.of("gpt-5-mini"), price(250_000, 2_000_000));
+        assert_eq!(table.of("a/b:1"), price(10_000_000, 1));
+        assert_eq!(table.of("gpt-5"), None);
+        for wrong in [
+            "",
+            "a",
+            "a=1",
+            "a=1/",
+            "a=-1/2",
+            "a=1/2,",
+            "a=1e3/2",
+            "a=1/0.0000001",
+        ] {
+            assert!(prices(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -25,6 +25,12 @@ fn busy() -> (Metrics, String) {
     metrics.ocpp_disconnected(DisconnectReason::Replaced);
     metrics.cache_request("station", CacheResult::Hit);
     metrics.committed(3, 0.002);
+    metrics
+        .llm
+        .called("m", LlmOperation::Chat, "timed_out", 20.0);
+    metrics.llm.spent("m", TokenType::Input, 70);
+    metrics.llm.ended("m", "ok");
+    metrics.llm.cost("m", 256_000_000);
     let snapshot = Snapshot {
         app_starts: 7,
         stations: vec![("available", 5)],
@@ -73,6 +79,10 @@ fn a_scrape_shows_the_contracts_names_to_the_letter() {
         r#"enchufe_cache_requests_total{cache="station",result="hit"} 1"#,
         r#"enchufe_db_commit_batch_size_bucket{le="4.0"} 1"#,
         "enchufe_db_commit_duration_seconds_count 1",
+        r#"gen_ai_client_operation_duration_seconds_count{model="m",operation="chat",error_type="timed_out"} 1"#,
+        r#"gen_ai_client_token_usage_sum{model="m",token_type="input"} 70.0"#,
+        r#"enchufe_llm_requests_total{model="m",outcome="ok"} 1"#,
+        r#"enchufe_llm_cost_dollars_total{model="m"} 0.000256"#,
         r#"enchufe_db_pool_connections{state="idle"} 2"#,
         "enchufe_db_queue_depth 0",
         "# TYPE server_requests_total counter",

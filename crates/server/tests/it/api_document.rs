@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{Access, Backend, Server};
 
 /// The paths of the contract that this server has so far.
-const CONTRACT: [&str; 25] = [
+const CONTRACT: [&str; 30] = [
     "/",
     "/health",
     "/healthz",
@@ -34,6 +34,11 @@ const CONTRACT: [&str; 25] = [
     "/api/v1/sessions",
     "/api/v1/sessions/{id}",
     "/api/v1/tokens",
+    "/api/v1/journal/entries",
+    "/api/v1/journal/entries/{id}",
+    "/api/v1/journal/entries/{id}/analyze",
+    "/api/v1/journal/entries/{id}/analyses",
+    "/api/v1/stations/{id}/analyze",
 ];
 
 async fn document(server: &Access) -> Value {

@@ -33,13 +33,18 @@ macro_rules! both {
 
 mod support;
 
+mod analysis_incidents;
+mod analysis_quality;
+
 mod api_access;
+mod api_analyses;
 mod api_cache;
 mod api_commands;
 mod api_conditions;
 mod api_document;
 mod api_events;
 mod api_id_tags;
+mod api_journal;
 mod api_lists;
 mod api_metrics;
 mod api_once;
@@ -63,6 +68,8 @@ mod gateway_messages;
 mod gateway_status;
 mod gateway_storm;
 mod gateway_transactions;
+
+mod llm_model;
 
 mod nodes_apart;
 mod nodes_together;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::super::{LogFormat, MetricsAuth};
+use super::super::{LlmApi, LogFormat, MetricsAuth};
 use super::*;
 
 #[derive(Parser)]
@@ -238,4 +238,33 @@ fn the_log_settings_are_checked() {
         settle(&["--log-format=json"], &[("LOG", "info,server=debug")], "").expect("valid");
     assert_eq!(config.log_format, Some(LogFormat::Json));
     assert!(settle(&[], &[("LOG", "info,server=loud")], "").is_err());
+}
+
+#[test]
+fn a_model_and_its_server_come_together() {
+    let server = ("LLM_BASE_URL", "http://127.0.0.1:11434/v1");
+    let model = ("LLM_MODEL", "llama3.2");
+    let key = ("LLM_API_KEY", "k");
+    let config = settle(&[], &[server, model, key], "llm_api = 'responses'").expect("valid");
+    assert_eq!(config.llm_api, LlmApi::Responses);
+    assert_eq!(config.llm_api_key, Some(Secret::new("k")));
+    assert!(config.warnings().is_empty());
+    let far = ("LLM_BASE_URL", "http://models.example/v1");
+    let config = settle(&[], &[far, model, key], "").expect("valid");
+    assert_eq!(config.warnings().len(), 1);
+
+    let without = "needs ENCHUFE_LLM_BASE_URL, such as https://api.openai.com/v1";
+    refused(&[model], "", &format!("ENCHUFE_LLM_MODEL: {without}"));
+    refused(&[key], "", &format!("ENCHUFE_LLM_API_KEY: {without}"));
+    refused(
+        &[server],
+        "",
+        "ENCHUFE_LLM_MODEL: is not set; name a model that the server of llm_base_url has",
+    );
+    refused(
+        &[],
+        "llm_api_key = 'k'",
+        "`llm_api_key` in enchufe.toml: secrets are not read from this file; \
+         set ENCHUFE_LLM_API_KEY or ENCHUFE_LLM_API_KEY_FILE instead",
+    );
 }

@@ -13,6 +13,7 @@ mod answers;
 mod cable;
 mod charger;
 mod client;
+pub mod model;
 mod process;
 mod server;
 mod services;
