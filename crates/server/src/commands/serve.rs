@@ -27,7 +27,7 @@ impl Serve {
     /// Serves until SIGTERM or Ctrl-C.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.settings.load()?;
-        logging::init(&config)?;
+        let _logging = logging::init(&config)?;
         // Before anything is said to be ready: a stop that comes early is heeded too.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
