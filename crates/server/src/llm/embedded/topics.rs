@@ -220,35 +220,34 @@ static NONE: LazyLock<std::collections::HashSet<&'static str>> =
 /// Two to four topics: terms of the trade in the order they stand in, then other words that
 /// carry something.
 pub(super) fn of(parts: [&str; 3], language: Language) -> Vec<String> {
-    let mut topics: Vec<String> = Vec::new();
+    let mut terms: Vec<String> = Vec::new();
     let mut others: Vec<String> = Vec::new();
     for part in parts {
         for clause in part.split(['.', ',', ';', ':', '!', '?', '(', ')', '"', '\n']) {
-            look_through(clause, language, &mut topics, &mut others);
+            look_through(clause, language, &mut terms, &mut others);
         }
     }
+    let mut topics: Vec<String> = Vec::new();
+    terms.into_iter().for_each(|term| add(&mut topics, term));
     // A stray word is worth less than a short list.
-    let missing = TOPICS.start().saturating_sub(topics.len());
-    topics.extend(others.into_iter().take(missing));
-    let last = LAST_RESORT.iter().find(|(of, _)| *of == language);
-    let enough = |topics: &Vec<String>| topics.len() >= *TOPICS.start();
-    if !enough(&topics) {
-        topics.extend(
-            last.into_iter()
-                .flat_map(|(_, words)| words.map(str::to_owned)),
-        );
-    }
-    let mut distinct: Vec<String> = Vec::new();
-    for topic in topics {
-        if !distinct
-            .iter()
-            .any(|other| other.to_lowercase() == topic.to_lowercase())
-        {
-            distinct.push(topic);
+    let last = LAST_RESORT.iter().filter(|(of, _)| *of == language);
+    let last = last.flat_map(|(_, words)| words.map(str::to_owned));
+    for topic in others.into_iter().chain(last) {
+        if topics.len() >= *TOPICS.start() {
+            break;
         }
+        add(&mut topics, topic);
     }
-    distinct.truncate(*TOPICS.end());
-    distinct
+    topics.truncate(*TOPICS.end());
+    topics
+}
+
+/// Adds a topic that is not there yet.
+fn add(topics: &mut Vec<String>, topic: String) {
+    let known = |other: &String| other.to_lowercase() == topic.to_lowercase();
+    if !topics.iter().any(known) {
+        topics.push(topic);
+    }
 }
 
 /// Finds the terms of a clause, and the words beside them.
