@@ -60,7 +60,7 @@ pub(crate) const FORGET_IDEMPOTENCY: &str = "DELETE FROM idempotency WHERE creat
 pub struct Credentials {
     /// Whose.
     pub station_id: StationId,
-    /// The argon2 hash, in PHC form.
+    /// Its hash, which begins with the name of how it was made.
     pub hash: String,
     /// When it was set.
     pub updated_at: Timestamp,

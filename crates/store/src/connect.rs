@@ -16,10 +16,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection: every statement in each of its batch sizes.
 const STATEMENT_CACHE: usize = 256;
 /// The SQLite writer's memory for pages, in KiB. A batch must fit: what does not is written twice.
-const SQLITE_CACHE_KIB: &str = "-32768";
-/// Pages in SQLite's log before they are carried over into the file: 32 MiB. The stations' pages
-/// change with every batch, and are carried over once for many.
-const SQLITE_LOG_PAGES: &str = "8192";
+const SQLITE_CACHE_KIB: &str = "-16384";
+/// Pages in SQLite's log at which the writer carries them over into the file within a commit: 256
+/// MiB. It does not come to this while [`carry`](crate::carry) does it beside the commits.
+const SQLITE_LOG_PAGES: &str = "65536";
 
 pub(crate) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()

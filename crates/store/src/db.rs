@@ -180,7 +180,7 @@ impl Pool {
                 .max_connections(SQLITE_READERS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .test_before_acquire(false)
-                // Whatever writes belongs to the writer.
+                // Whatever changes something belongs to the writer.
                 .connect_with(sqlite_options(path).pragma("query_only", "ON"))
                 .await
                 .map(Self::Sqlite),

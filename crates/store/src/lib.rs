@@ -11,6 +11,7 @@
 mod access;
 mod apply;
 mod batch;
+mod carry;
 mod claim;
 mod commands;
 mod commit;
@@ -172,7 +173,11 @@ impl Store {
         connect::migrate(location).await?;
         let pool = Pool::open(location).await?;
         let (committed, _) = broadcast::channel(BROADCAST_BATCHES);
-        let writer = Writer::start(Link::new(location.clone()), committed.clone(), observer);
+        let writer = Writer::start(Link::new(location.clone()), committed.clone(), observer)
+            .map_err(|error| StoreError::Database(error.into()))?;
+        if let Pool::Sqlite(_) = pool {
+            tokio::spawn(carry::carry(pool.clone(), writer.downgrade()));
+        }
         let shared = Arc::new(Shared {
             pool,
             writer,

@@ -12,18 +12,21 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use domain::Event;
+use tokio::runtime;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::StoreError;
 use crate::apply::{Applied, Places, number};
 use crate::claim::Waiter;
 use crate::commit::{Key, Prepared};
 use crate::db::Value;
 use crate::link::Link;
+use crate::{Patience, StoreError};
 
 /// Commits waiting for the writer. At the rate a disk syncs this is some tenths of a second.
 pub const MAX_QUEUE: usize = 4096;
@@ -67,6 +70,26 @@ pub(crate) struct Writer {
     queue: mpsc::Sender<Job>,
 }
 
+/// The way to a writer that ends when nobody else has one.
+pub(crate) struct WeakWriter {
+    queue: mpsc::WeakSender<Job>,
+}
+
+impl WeakWriter {
+    /// Whether it still takes anything on.
+    pub(crate) fn is_there(&self) -> bool {
+        self.queue.upgrade().is_some_and(|queue| !queue.is_closed())
+    }
+
+    /// Runs one statement by itself.
+    pub(crate) async fn run(&self, sql: &'static str) -> Result<(), StoreError> {
+        let queue = self.queue.upgrade().ok_or(StoreError::Unavailable)?;
+        let patience = Patience::default().commit;
+        let writer = Writer { queue };
+        writer.run(sql, Vec::new(), patience).await.map(drop)
+    }
+}
+
 enum Job {
     Commit(Waiting),
     /// One statement by itself, and the number it returns.
@@ -93,7 +116,7 @@ impl Writer {
         link: Link,
         committed: broadcast::Sender<Arc<Vec<Event>>>,
         observer: CommitObserver,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (queue, jobs) = mpsc::channel(MAX_QUEUE);
         let work = Work {
             link,
@@ -101,8 +124,22 @@ impl Writer {
             committed,
             observer,
         };
-        tokio::spawn(work.run());
-        Self { queue }
+        // A transaction is a dozen steps, and everybody waits for it. Among the tasks of a busy
+        // server each step would first wait its turn; on a thread of its own none does.
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || runtime.block_on(work.run()))?;
+        Ok(Self { queue })
+    }
+
+    /// The same, for what must not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakWriter {
+        WeakWriter {
+            queue: self.queue.downgrade(),
+        }
     }
 
     pub(crate) async fn commit(
@@ -161,7 +198,7 @@ impl Writer {
     }
 }
 
-/// The writer's task.
+/// The writer's work.
 struct Work {
     link: Link,
     jobs: mpsc::Receiver<Job>,
