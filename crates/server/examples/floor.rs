@@ -110,7 +110,7 @@ fn options() -> Options {
         .with_deflate_pool(DeflatePool::new(16))
         .with_compression_threshold(128)
         .with_limits(MAX_FRAME_BYTES, 2 * MAX_FRAME_BYTES)
-        .with_read_buffer_capacity(1024)
-        .with_write_buffer_capacity(512)
+        .with_read_buffer_capacity(512)
+        .with_write_buffer_capacity(256)
         .with_utf8()
 }

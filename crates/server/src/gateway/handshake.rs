@@ -26,8 +26,8 @@ const IDLE_COMPRESSORS: usize = 16;
 /// Shorter messages are not worth compressing.
 const COMPRESSION_THRESHOLD: usize = 128;
 /// A connection's buffers while it is idle; they grow for a large message and shrink again.
-const READ_BUFFER: usize = 1024;
-const WRITE_BUFFER: usize = 512;
+const READ_BUFFER: usize = 512;
+const WRITE_BUFFER: usize = 256;
 
 /// When a charger is told to come back to a server that is stopping, in seconds: another one takes
 /// its place at once, or it starts again.

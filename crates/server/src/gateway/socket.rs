@@ -8,6 +8,7 @@
 //! waits for a frame. So whatever it does between two waits is boxed: what is needed for a decision
 //! and a commit is several times as large as what is needed to wait, and is given back.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,9 @@ struct InFlight {
     since: Instant,
 }
 
-struct Task<'a> {
-    app: &'a App,
+struct Task {
+    app: App,
+    handshake: Handshake,
     connection: Connection,
     dialect: Dialect,
     link: Arc<Link>,
@@ -51,32 +53,48 @@ struct Task<'a> {
 }
 
 /// Runs a connection from its upgrade to its end, and to the commit of that.
-pub(super) async fn run(
+pub(super) fn run(
     app: App,
     station_id: StationId,
     handshake: Handshake,
     version: Version,
     dialect: Dialect,
     upgrade: UpgradeFut,
-) {
-    match upgrade.await {
-        Ok(socket) => run_upgraded(&app, &station_id, handshake, version, dialect, socket).await,
-        Err(error) => tracing::debug!(station.id = %station_id, %error, "upgrade failed"),
+) -> impl Future<Output = ()> + Send {
+    // Boxed before the future begins: what a future is given it keeps to its end.
+    let opening = Box::pin(async move {
+        let opened = open(&app, &station_id, handshake, version, dialect, upgrade).await;
+        if opened.is_none() {
+            app.fleet.dismiss(&station_id, handshake);
+        }
+        opened
+    });
+    async move {
+        if let Some(task) = opening.await {
+            task.run().await;
+        }
     }
-    app.fleet.dismiss(&station_id, handshake);
 }
 
-async fn run_upgraded(
+/// Completes the upgrade and takes the connection in. `None` when it ended meanwhile.
+async fn open(
     app: &App,
     station_id: &StationId,
     handshake: Handshake,
     version: Version,
     dialect: Dialect,
-    mut socket: Socket,
-) {
+    upgrade: UpgradeFut,
+) -> Option<Task> {
+    let mut socket = match upgrade.await {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::debug!(station.id = %station_id, %error, "upgrade failed");
+            return None;
+        }
+    };
     let protocol = version.subprotocol();
     let connected = patiently(|| app.charger_connected(station_id, handshake, protocol));
-    let connected = match Box::pin(connected).await {
+    let connected = match connected.await {
         Ok(connected) => connected,
         Err(error) => {
             tracing::info!(station.id = %station_id, %error, "connection not taken in");
@@ -85,56 +103,78 @@ async fn run_upgraded(
                 AppError::NotFound(_) => DisconnectReason::Revoked,
                 _ => DisconnectReason::NetworkError,
             };
-            return farewell(&mut socket, reason).await;
+            farewell(&mut socket, reason).await;
+            return None;
         }
     };
     let hold = connected.hold;
-    let epoch = hold.epoch;
     app.metrics.ocpp_connects.inc();
-    tracing::info!(station.id = %station_id, epoch, protocol, "charger connected");
-    let link = app.fleet.join(station_id, epoch, app.clock.now());
+    tracing::info!(station.id = %station_id, epoch = hold.epoch, protocol, "charger connected");
+    let link = app.fleet.join(station_id, hold.epoch, app.clock.now());
     if let Some(directory) = app.cluster.directory() {
         // What Redis does not hear now it is told when the claims are renewed.
         let _ = directory.claim(&hold).await;
     }
-    let mut task = Task {
-        app,
+    Some(Task {
+        app: app.clone(),
+        handshake,
         connection: Connection {
-            hold: hold.clone(),
+            hold,
             version,
             booted: connected.booted,
             triggered: Vec::new(),
         },
         dialect,
-        link: link.clone(),
+        link,
         socket,
         peer: Peer::new(version),
         heard: Instant::now(),
         pinged: false,
-    };
-    // A defect in one connection must not leave its station online and its commands open.
-    let reason = match AssertUnwindSafe(task.serve()).catch_unwind().await {
-        Ok(reason) => reason,
-        Err(_) => DisconnectReason::ProtocolError,
-    };
-    farewell(&mut task.socket, reason).await;
-    let Task { peer, .. } = task;
-    app.fleet.leave(station_id, epoch);
-    let last_seen = link.last_seen();
-    Box::pin(end_commands(app, &link, peer)).await;
-    app.metrics.ocpp_disconnected(reason);
-    tracing::info!(station.id = %station_id, epoch, reason = reason.as_str(), "charger disconnected");
-    let disconnected = patiently(|| app.charger_disconnected(&hold, reason.as_str(), last_seen));
-    if let Err(error) = Box::pin(disconnected).await {
-        tracing::error!(station.id = %station_id, %error, "disconnection not written down");
-    }
-    if let Some(directory) = app.cluster.directory() {
-        // Should Redis not hear it, the entry expires.
-        let _ = directory.release(&hold).await;
-    }
+    })
 }
 
-impl Task<'_> {
+impl Task {
+    async fn run(mut self) {
+        // A defect in one connection must not leave its station online and its commands open.
+        let reason = match AssertUnwindSafe(self.serve()).catch_unwind().await {
+            Ok(reason) => reason,
+            Err(_) => DisconnectReason::ProtocolError,
+        };
+        Box::pin(self.end_connection(reason)).await;
+    }
+
+    /// Says farewell, and writes down that the connection is gone and what is lost with it.
+    async fn end_connection(mut self, reason: DisconnectReason) {
+        farewell(&mut self.socket, reason).await;
+        let Self {
+            app,
+            handshake,
+            connection: Connection { hold, .. },
+            link,
+            peer,
+            ..
+        } = self;
+        let station_id = &hold.station_id;
+        app.fleet.leave(station_id, hold.epoch);
+        let last_seen = link.last_seen();
+        end_commands(&app, &link, peer).await;
+        app.metrics.ocpp_disconnected(reason);
+        tracing::info!(
+            station.id = %station_id, epoch = hold.epoch, reason = reason.as_str(),
+            "charger disconnected"
+        );
+        let disconnected =
+            patiently(|| app.charger_disconnected(&hold, reason.as_str(), last_seen));
+        if let Err(error) = disconnected.await {
+            tracing::error!(station.id = %station_id, %error, "disconnection not written down");
+        }
+        if let Some(directory) = app.cluster.directory() {
+            // Should Redis not hear it, the entry expires.
+            let _ = directory.release(&hold).await;
+        }
+        app.fleet.dismiss(station_id, handshake);
+    }
+
     /// Serves the connection until it ends, and tells why it did.
     async fn serve(&mut self) -> DisconnectReason {
         loop {
@@ -243,7 +283,7 @@ impl Task<'_> {
         let action = self.dialect.known_action(&call.action);
         let answer = self
             .dialect
-            .answer(self.app, &mut self.connection, &call.action, call.payload)
+            .answer(&self.app, &mut self.connection, &call.action, call.payload)
             .await;
         let (frame, outcome) = match answer {
             Ok(Reply::Conf(conf)) => (
@@ -327,7 +367,7 @@ impl Task<'_> {
         detail: Option<String>,
         response: Option<serde_json::Value>,
     ) -> Result<(), DisconnectReason> {
-        end_command(self.app, record, outcome, detail, response).await;
+        end_command(&self.app, record, outcome, detail, response).await;
         Ok(())
     }
 
@@ -429,5 +469,23 @@ fn version_label(version: Version) -> &'static str {
         Version::V16 => "1.6",
         Version::V201 => "2.0.1",
         Version::V21 => "2.1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<F>(
+        _: impl FnOnce(App, StationId, Handshake, Version, Dialect, UpgradeFut) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    /// There is one for each charger, and most of the time it waits.
+    #[test]
+    fn what_a_connection_keeps_while_it_waits_is_small() {
+        let size = future_size(run);
+        assert!(size <= 1536, "{size} bytes");
     }
 }
