@@ -27,7 +27,7 @@ use crate::shell::{cargo, cmd, read, run as run_command, which};
 const FILES: u64 = 20_000;
 /// What wrk does, the same for both sides.
 const WRK: [&str; 2] = ["--threads=2", "--connections=64"];
-/// What all chargers present, where they present something.
+/// What all chargers present, where somebody chose it.
 const PASSWORD: &str = "a charger's password";
 
 /// How much is measured.
@@ -154,13 +154,22 @@ impl Bench {
         Floor::start(&self.bin.join("examples/floor"), &file)
     }
 
-    /// Stations `SIM-1` and on, entered while no server runs.
-    fn seed(&self, url: &str, stations: usize, password: Option<&str>) -> Result<()> {
+    /// Stations `SIM-1` and on, entered while no server runs, with a password if they are to have
+    /// one. Gives that.
+    fn seed(&self, url: &str, stations: usize, password: Password) -> Result<Option<String>> {
         let mut seed = cmd(self.bin.join("examples/seed"), [url, &stations.to_string()]);
-        if let Some(password) = password {
-            seed.env("ENCHUFE_CHARGER_PASSWORD", password);
+        seed.env_remove("ENCHUFE_CHARGER_PASSWORD");
+        match password {
+            Password::None => read(&mut seed).map(|_| None),
+            Password::Chosen => {
+                read(seed.env("ENCHUFE_CHARGER_PASSWORD", PASSWORD))?;
+                Ok(Some(PASSWORD.to_owned()))
+            }
+            Password::Made => {
+                let made = read(seed.arg("made"))?;
+                Ok(Some(made.trim().to_owned()))
+            }
         }
-        read(&mut seed).map(drop)
     }
 
     /// Requests a second at `/health`.
@@ -181,7 +190,7 @@ impl Bench {
     /// Requests a second at a station that is in the cache.
     fn station(&self) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
-        self.seed(&sqlite(dir.path()), 100, None)?;
+        self.seed(&sqlite(dir.path()), 100, Password::None)?;
         let server = self.server(dir.path(), None)?;
         let station = server.get("/api/v1/stations/SIM-42")?;
         let floor = self.floor(dir.path(), &station)?;
@@ -200,7 +209,7 @@ impl Bench {
     /// Heartbeats a second.
     fn heartbeats(&self) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
-        self.seed(&sqlite(dir.path()), self.size.askers, None)?;
+        self.seed(&sqlite(dir.path()), self.size.askers, Password::None)?;
         let (server, floor) = (
             self.server(dir.path(), None)?,
             self.floor(dir.path(), "{}")?,
@@ -218,7 +227,7 @@ impl Bench {
     fn statuses(&self, database: Database) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
         let opened = database.open(&self.settings, dir.path())?;
-        self.seed(&opened.url, self.size.reporters, None)?;
+        self.seed(&opened.url, self.size.reporters, Password::None)?;
         let server = self.server(dir.path(), Some(&opened.url))?;
         let name = database.name();
         let aim = match database {
@@ -271,7 +280,7 @@ impl Bench {
     fn memory(&self, database: Database) -> Result<Vec<Row>> {
         let dir = self.work_dir()?;
         let opened = database.open(&self.settings, dir.path())?;
-        self.seed(&opened.url, self.size.network, None)?;
+        self.seed(&opened.url, self.size.network, Password::None)?;
         let server = self.server(dir.path(), Some(&opened.url))?;
         let floor = self.floor(dir.path(), "{}")?;
         let each = |pid: u32, url: &str, kind: &str| -> Result<f64> {
@@ -304,37 +313,36 @@ impl Bench {
         ])
     }
 
-    /// How long it takes until all chargers are back.
+    /// How long it takes until all chargers are back, whose passwords the server made, and whose
+    /// passwords people chose.
     fn reconnect(&self) -> Result<Vec<Row>> {
-        let dir = self.work_dir()?;
-        self.seed(&sqlite(dir.path()), self.size.network, Some(PASSWORD))?;
-        let server = self.server(dir.path(), None)?;
-        let lines = self.size.network.to_string();
-        let url = server.chargers();
-        let mut client = self.client([&url, &lines, "0", "boot"], Some(PASSWORD))?;
-        let cold = client.line()?["opened_seconds"].as_f64();
-        client.end()?;
-        // They are told as gone first, which costs what being told as here does.
-        sleep(Duration::from_secs(self.size.settle));
-        let args = [
-            "--profile",
-            "storm",
-            "--chargers",
-            &lines,
-            "--duration",
-            "1s",
-        ];
-        let report = self.simulate(&server, &args, Some(PASSWORD))?;
-        let warm = report["storm_seconds"].as_f64();
-        let row = |how: &str, seconds: Option<f64>| {
-            let what = format!("{} chargers reconnect and boot, {how}", self.size.network);
-            let seconds = seconds.unwrap_or(f64::NAN);
-            Row::absolute(&what, seconds, "s", Aim::AtMost(20.0))
-        };
-        Ok(vec![
-            row("lines cut", warm).with_note("passwords remembered"),
-            row("server restarted", cold).with_note("each password computed again"),
-        ])
+        let mut rows = Vec::new();
+        for (kind, whose) in [
+            (Password::Made, "passwords made by the server"),
+            (Password::Chosen, "passwords chosen by people"),
+        ] {
+            let dir = self.work_dir()?;
+            let password = self.seed(&sqlite(dir.path()), self.size.network, kind)?;
+            let server = self.server(dir.path(), None)?;
+            let lines = self.size.network.to_string();
+            let url = server.chargers();
+            let mut client = self.client([&url, &lines, "0", "boot"], password.as_deref())?;
+            let cold = client.line()?["opened_seconds"].as_f64();
+            client.end()?;
+            // They are told as gone first, which costs what being told as here does.
+            sleep(Duration::from_secs(self.size.settle));
+            let mut args = vec!["--profile", "storm", "--chargers", &lines];
+            args.extend(["--duration", "1s"]);
+            let report = self.simulate(&server, &args, password.as_deref())?;
+            let warm = report["storm_seconds"].as_f64();
+            for (how, seconds) in [("lines cut", warm), ("server restarted", cold)] {
+                let what = format!("{lines} chargers reconnect and boot, {how}");
+                let seconds = seconds.unwrap_or(f64::NAN);
+                let row = Row::absolute(&what, seconds, "s", Aim::AtMost(20.0));
+                rows.push(row.with_note(whose));
+            }
+        }
+        Ok(rows)
     }
 
     /// From the program's start to readiness, and its size when nothing happens.
@@ -346,7 +354,7 @@ impl Bench {
             for _ in 0..self.size.starts {
                 let dir = self.work_dir()?;
                 if stations > 0 {
-                    self.seed(&sqlite(dir.path()), stations, None)?;
+                    self.seed(&sqlite(dir.path()), stations, Password::None)?;
                 }
                 let server = self.server(dir.path(), None)?;
                 took.push(server.ready_after.as_secs_f64() * 1e3);
@@ -474,6 +482,16 @@ impl Turns {
             aim,
         )
     }
+}
+
+/// What chargers present.
+#[derive(Clone, Copy)]
+enum Password {
+    None,
+    /// What somebody chose.
+    Chosen,
+    /// What the server made.
+    Made,
 }
 
 /// Which database the server keeps its state in.

@@ -38,6 +38,7 @@ pub struct Station {
     /// What people call it.
     pub name: String,
     /// Where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// One higher with every commit; never the same twice for an id, even when it is deleted and
     /// entered again.
@@ -55,16 +56,20 @@ pub struct Station {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<NodeId>,
     /// The protocol of its latest connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// When its charger was last heard, as far as it is written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
     /// Whether its charger's boot was ever accepted. That holds over reconnects.
     pub booted: bool,
     /// What its charger is.
     pub hardware: Hardware,
     /// What is reported of the station itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Report>,
     /// The OCPP security profile its charger must keep to, once credentials are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_profile: Option<u8>,
     /// Derived status.
     pub status: StationStatus,
@@ -113,10 +118,13 @@ pub struct Connector {
     /// Because of what.
     pub status_cause: Cause,
     /// Its kind, as OCPP 2.x names them (`cCCS2`, `sType2`, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The most it can deliver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_power: Option<Watts>,
     /// The last reading of its energy register.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<WattHours>,
 }
 
@@ -128,10 +136,13 @@ pub struct Report {
     /// Since when this side knows it, by arrival: a charger's clock orders nothing.
     pub since: Timestamp,
     /// The charger's error code, when it is not `NoError`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// The charger's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<String>,
     /// The maker's error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor_error_code: Option<String>,
 }
 

@@ -7,6 +7,7 @@ mod analyses;
 pub mod auth;
 mod commands;
 mod connectors;
+mod credentials;
 mod document;
 mod events;
 mod evses;
@@ -55,6 +56,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
             "/api/v1",
             OpenApiRouter::new()
                 .merge(stations::routes())
+                .merge(credentials::routes())
                 .merge(evses::routes())
                 .merge(connectors::routes())
                 .merge(sessions::routes())

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Admin, Operator, Viewer};
+use super::auth::{Operator, Viewer};
 use super::connectors::ReportBody;
 use super::evses::EvseBody;
 use super::extract::{
@@ -24,7 +24,6 @@ use super::extract::{
 use super::problem::{Fault, Problem};
 use super::schema;
 use crate::app::{App, MAX_PAGE, NewStation, StationFilter, StationPatch};
-use crate::gateway::passwords::{MAX_PASSWORD, MIN_PASSWORD};
 
 /// Longest name and address.
 const MAX_NAME: usize = 128;
@@ -41,7 +40,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, update, delete))
         .routes(routes!(set_availability))
         .routes(routes!(set_status))
-        .routes(routes!(set_credentials))
 }
 
 /// A station with its EVSEs and connectors.
@@ -617,51 +615,4 @@ async fn set_status(
         .report_by_hand(&id, Place::Station, report, if_match)
         .await?;
     Ok(show(&app, &station))
-}
-
-/// What a station's charger must present.
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialsBody {
-    /// The password: 16 to 40 characters, or an OCPP 1.6 `AuthorizationKey` in 32 to 40 hexadecimal
-    /// digits.
-    #[garde(length(chars, min = MIN_PASSWORD, max = MAX_PASSWORD), custom(is_visible))]
-    #[schema(min_length = 16, max_length = 40, pattern = "^[\\x21-\\x7e]*$", format = Password)]
-    password: String,
-    /// The OCPP security profile: 1 is HTTP Basic, 2 the same over TLS.
-    #[garde(range(min = 1, max = 2))]
-    #[schema(minimum = 1, maximum = 2, default = 1)]
-    #[serde(default = "profile_1")]
-    security_profile: u8,
-}
-
-fn profile_1() -> u8 {
-    1
-}
-
-fn is_visible(text: &str, _: &()) -> garde::Result {
-    if text.chars().all(|c| c.is_ascii_graphic()) {
-        return Ok(());
-    }
-    Err(garde::Error::new("is made of visible ASCII characters"))
-}
-
-/// Set what a station's charger must present. It is stored hashed and cannot be read back.
-#[utoipa::path(put, path = "/stations/{id}/credentials", tag = "Stations",
-    request_body = CredentialsBody,
-    params(("id" = String, Path, description = "Network identity.", max_length = 48)),
-    responses((status = 204, description = "Set.")))]
-async fn set_credentials(
-    _: Admin,
-    State(app): State<App>,
-    Path(id): Path<String>,
-    Body(body): Body<CredentialsBody>,
-) -> Result<StatusCode, Problem> {
-    let id = segment(&id, "Station")?;
-    let hash = app.passwords.hash(&body.password).await.ok_or_else(|| {
-        crate::app::AppError::Internal("argon2 refused its parameters".to_owned())
-    })?;
-    app.set_credentials(&id, hash, body.security_profile)
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
 }

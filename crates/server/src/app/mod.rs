@@ -33,7 +33,7 @@ pub use id_tags::IdTagEntry;
 pub use journal::NewEntry;
 pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};
 pub use store::{EntryFilter, EntryPlace, MAX_PAGE, SessionFilter, StationFilter, StoredReading};
-pub use tokens::{KnownTokens, MadeToken, new_secret, token_made, token_revoked};
+pub use tokens::{KnownTokens, MadeToken, hex, new_secret, token_made, token_revoked};
 
 /// How often a decision is made anew because the ground shifted. Each round somebody else's commit
 /// went through, so nothing stands still; this many in a row means a defect.

@@ -13,6 +13,7 @@ use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
 
 use super::{App, AppError, MAX_ROUNDS, Once, contended, gone};
 use crate::gateway::fleet::Handshake;
+use crate::gateway::passwords::Made;
 
 /// What is to be entered.
 #[derive(Clone, Debug)]
@@ -241,6 +242,35 @@ impl App {
         hash: String,
         security_profile: u8,
     ) -> Result<(), AppError> {
+        self.keep_credentials(id, hash, security_profile, None)
+            .await
+    }
+
+    /// Makes what a station's charger must present, and tells it: it is known only now, and a
+    /// repeated request gets none.
+    pub async fn make_credentials(
+        &self,
+        id: &StationId,
+        security_profile: u8,
+        once: Option<Once>,
+    ) -> Result<Option<String>, AppError> {
+        if self.recall(once.as_ref()).await?.is_some() {
+            return Ok(None);
+        }
+        let made =
+            Made::new().map_err(|error| AppError::Internal(format!("no randomness: {error}")))?;
+        self.keep_credentials(id, made.hash, security_profile, once.as_ref())
+            .await?;
+        Ok(Some(made.password))
+    }
+
+    async fn keep_credentials(
+        &self,
+        id: &StationId,
+        hash: String,
+        security_profile: u8,
+        once: Option<&Once>,
+    ) -> Result<(), AppError> {
         let updated_at = self.clock.now();
         let credentials = Credentials {
             station_id: id.clone(),
@@ -253,6 +283,7 @@ impl App {
                 decided,
                 Commit {
                     credentials: Some(credentials.clone()),
+                    idempotency: self.remember(once, id.to_string()),
                     ..Commit::default()
                 },
             ))

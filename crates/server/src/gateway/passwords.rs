@@ -1,15 +1,25 @@
 //! What chargers present: hashed when it is set, checked before the upgrade.
+//!
+//! What people choose can be guessed, and gets a hash that is slow on purpose. What is made here
+//! cannot, and gets a quick one. See `docs/adr/0005-charger-passwords.md`.
 
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use domain::StationId;
 use moka::sync;
+use rand::TryRngCore as _;
+use rand::rand_core::OsError;
+use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
+
+use crate::app::hex;
 
 /// Hashes computed at a time. Each takes a core and [`MEMORY_KIB`].
 const PARALLEL: usize = 2;
@@ -20,6 +30,14 @@ const PASSES: u32 = 5;
 /// Chargers whose right password is remembered, hashed with a key of this process: coming back
 /// costs them microseconds instead of milliseconds.
 const MAX_REMEMBERED: u64 = 100_000;
+
+/// Random bytes of a password that is made here: an OCPP 1.6 `AuthorizationKey` of the full length.
+/// 160 bits are not guessed, however quick the hash.
+const MADE_BYTES: usize = 20;
+/// So that two stations' hashes tell nothing of each other.
+const SALT_BYTES: usize = 16;
+/// What the hash of such a password begins with. The others begin with `$argon2id$`.
+const MADE: &str = "$sha256$";
 
 /// Shortest password: OCPP 1.6 security whitepaper, `AuthorizationKey`; 2.x `BasicAuthPassword`.
 pub const MIN_PASSWORD: usize = 16;
@@ -45,7 +63,8 @@ impl Passwords {
         }
     }
 
-    /// Hashes a password. `None` only if the hash function refuses, which its parameters rule out.
+    /// Hashes a password that somebody chose. `None` only if the hash function refuses, which its
+    /// parameters rule out.
     pub async fn hash(&self, password: &str) -> Option<String> {
         let password = canonical(password.as_bytes());
         let _permit = self.work.acquire().await.ok()?;
@@ -59,6 +78,9 @@ impl Passwords {
     /// Whether what a charger presents is what was set.
     pub async fn verify(&self, id: &StationId, presented: &[u8], hash: &str) -> bool {
         let presented = canonical(presented);
+        if let Some(kept) = hash.strip_prefix(MADE) {
+            return is_made(&presented, kept);
+        }
         let mark = self.mark(&presented, hash);
         if self
             .remembered
@@ -102,6 +124,47 @@ impl Passwords {
     }
 }
 
+/// A password that was made here, and its hash.
+#[derive(Clone)]
+pub struct Made {
+    /// What the charger is to present: 40 hexadecimal digits.
+    pub password: String,
+    /// What is kept.
+    pub hash: String,
+}
+
+impl Made {
+    /// Makes one.
+    pub fn new() -> Result<Self, OsError> {
+        let (mut key, mut salt) = ([0; MADE_BYTES], [0; SALT_BYTES]);
+        OsRng.try_fill_bytes(&mut key)?;
+        OsRng.try_fill_bytes(&mut salt)?;
+        let encoded = BASE64_STANDARD_NO_PAD.encode(salt);
+        let digest = BASE64_STANDARD_NO_PAD.encode(digest(&salt, &key));
+        Ok(Self {
+            password: hex(&key),
+            hash: format!("{MADE}{encoded}${digest}"),
+        })
+    }
+}
+
+/// Whether this is the password that was made; `kept` is its salt and its hash.
+fn is_made(presented: &[u8], kept: &str) -> bool {
+    let Some((salt, kept)) = kept.split_once('$') else {
+        return false;
+    };
+    let decode = |text: &str| BASE64_STANDARD_NO_PAD.decode(text);
+    let (Ok(salt), Ok(kept)) = (decode(salt), decode(kept)) else {
+        return false;
+    };
+    digest(&salt, presented).ct_eq(kept.as_slice()).into()
+}
+
+fn digest(salt: &[u8], key: &[u8]) -> [u8; 32] {
+    let digest = Sha256::new().chain_update(salt).chain_update(key);
+    digest.finalize().into()
+}
+
 fn argon2() -> Option<Argon2<'static>> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).ok()?;
     Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
@@ -142,6 +205,25 @@ mod tests {
             canonical(b"just a password, 40 characters long...!!").len(),
             40
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_made_is_right_and_nothing_else() {
+        let passwords = Passwords::new([7; 32]);
+        let id = StationId::new("CP-1").unwrap();
+        let (made, other) = (Made::new().unwrap(), Made::new().unwrap());
+        let is = async |presented: &[u8], hash: &str| passwords.verify(&id, presented, hash).await;
+        assert_eq!(made.password.len(), MAX_PASSWORD);
+        assert!(is(made.password.as_bytes(), &made.hash).await);
+        assert!(is(&canonical(made.password.as_bytes()), &made.hash).await);
+        assert!(!is(other.password.as_bytes(), &made.hash).await);
+        assert!(!is(b"", &made.hash).await);
+        // Nor is the hash itself a password, whatever is cut off it.
+        for hash in ["$sha256$", "$sha256$$", "$sha256$c2FsdA", "$sha256$c2FsdA$"] {
+            assert!(!is(b"", hash).await, "{hash}");
+        }
+        let hashes = [made.hash, other.hash];
+        assert!(!hashes.iter().any(|hash| hash.contains(&made.password)));
     }
 
     #[tokio::test]

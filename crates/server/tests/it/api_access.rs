@@ -13,6 +13,7 @@ both!(
     wrong_tokens_are_counted_against_their_address,
     a_revocation_overtakes_every_request_under_way,
     a_chargers_password_is_set_and_never_shown,
+    a_chargers_password_is_made_and_shown_once,
 );
 
 /// What each endpoint asks for. Everything under `/api/v1` is here, or the test below fails.
@@ -33,6 +34,7 @@ const LEAST: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/stations/{id}/availability", "operator"),
     ("PUT", "/api/v1/stations/{id}/status", "operator"),
     ("PUT", "/api/v1/stations/{id}/credentials", "admin"),
+    ("POST", "/api/v1/stations/{id}/credentials", "admin"),
     ("GET", "/api/v1/stations/{id}/commands", "viewer"),
     ("POST", "/api/v1/stations/{id}/commands", "operator"),
     ("GET", "/api/v1/stations/{id}/events", "viewer"),
@@ -370,4 +372,58 @@ async fn a_chargers_password_is_set_and_never_shown(backend: Backend) {
     for secret in ["0123456789abcdef", "correct-horse-battery", "argon2"] {
         assert!(!told.contains(secret), "{secret}");
     }
+}
+
+async fn a_chargers_password_is_made_and_shown_once(backend: Backend) {
+    let mut server = Server::start(backend).await;
+    server.enter("S").await;
+    const PATH: &str = "stations/S/credentials";
+    let body = json!({"security_profile": 2});
+    let once = server.admin().with("idempotency-key", "made-once");
+    let first = once.post(PATH, body.clone()).await;
+    assert_eq!(first.header("cache-control"), "no-store");
+    let first = first.expect(201);
+    let password = first["password"].as_str().unwrap();
+    assert_eq!(password.len(), 40);
+    assert_eq!(
+        (
+            &first["security_profile"],
+            &server.station("S").await["security_profile"]
+        ),
+        (&json!(2), &json!(2))
+    );
+    // Sent again, it makes no other one.
+    let again = once.post(PATH, body.clone()).await.expect(201);
+    assert_eq!(again, json!({"password": null, "security_profile": 2}));
+    let presents = async |server: &Server, password: &str| {
+        server.charger("S").password(password).knock().await.status
+    };
+    assert_eq!(presents(&server, password).await, 101);
+    assert_eq!(presents(&server, &password.to_uppercase()).await, 101);
+    assert_eq!(presents(&server, &"0".repeat(40)).await, 401);
+    server.restart().await;
+    assert_eq!(presents(&server, password).await, 101);
+
+    // Another one takes its place at once, and so does one that somebody chooses.
+    let second = server.admin().post(PATH, json!({})).await.expect(201);
+    assert_eq!(second["security_profile"], 1);
+    assert_eq!(presents(&server, password).await, 401);
+    let second = second["password"].as_str().unwrap();
+    assert_eq!(presents(&server, second).await, 101);
+    let chosen = json!({"password": "correct-horse-battery"});
+    server.admin().put(PATH, chosen).await.expect(204);
+    assert_eq!(presents(&server, second).await, 401);
+    let told = format!(
+        "{} {:?}",
+        server.station("S").await,
+        server.history("S").await
+    );
+    for secret in [password, second, "sha256"] {
+        assert!(!told.contains(secret), "{secret}");
+    }
+    let wrong = json!({"password": "correct-horse-battery"});
+    let refused = server.admin().post(PATH, wrong).await;
+    assert_eq!(refused.pointers(), ["/password"]);
+    let nobody = "stations/nobody/credentials";
+    server.admin().post(nobody, json!({})).await.problem(404);
 }

@@ -228,7 +228,9 @@ pub(super) fn of(parts: [&str; 3], language: Language) -> Vec<String> {
         }
     }
     let mut topics: Vec<String> = Vec::new();
-    terms.into_iter().for_each(|term| add(&mut topics, term));
+    for term in terms {
+        add(&mut topics, term);
+    }
     // A stray word is worth less than a short list.
     let last = LAST_RESORT.iter().filter(|(of, _)| *of == language);
     let last = last.flat_map(|(_, words)| words.map(str::to_owned));
