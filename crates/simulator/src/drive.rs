@@ -15,14 +15,19 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Runs a charger until `shutdown`, and tells what happens.
+/// Runs a charger until `shutdown`, and tells what happens. With several servers, whenever one
+/// refuses it or loses its line it goes to the next.
 pub async fn drive(
     mut charger: Charger,
     dialer: &Dialer,
-    server: &Url,
+    servers: &[Url],
     shutdown: CancellationToken,
     mut tell: impl FnMut(&Happening),
 ) {
+    let mut turns = servers.iter().cycle();
+    let Some(mut server) = turns.next() else {
+        return;
+    };
     let mut link: Option<Link> = None;
     let mut attempts = 0;
     let mut dial_at = Instant::now();
@@ -44,6 +49,7 @@ pub async fn drive(
                         charger.connected(Moment::now());
                     }
                     Err(error) => {
+                        server = turns.next().unwrap_or(server);
                         let asked = error.retry_after().unwrap_or_default();
                         let wait = asked + charger.jitter(backoff(attempts));
                         attempts += 1;
@@ -60,6 +66,7 @@ pub async fn drive(
 
         if let Err(error) = send_all(&mut charger, &mut link).await {
             link = None;
+            server = turns.next().unwrap_or(server);
             charger.disconnected(&error.to_string(), Moment::now());
         }
         charger.take_happenings().iter().for_each(&mut tell);
@@ -73,6 +80,7 @@ pub async fn drive(
                 Ok(text) => charger.receive(text.as_str(), Moment::now()),
                 Err(error) => {
                     link = None;
+                    server = turns.next().unwrap_or(server);
                     dial_at = Instant::now() + charger.jitter(FIRST_WAIT);
                     charger.disconnected(&error.to_string(), Moment::now());
                 }

@@ -273,7 +273,7 @@ pub async fn run(plan: Vec<StationPlan>, server: Url, shutdown: CancellationToke
             let seed = SEED.wrapping_add(index.into());
             let charger = Charger::new(station, ID_TAGS, Pace::DEMO, seed, Moment::now());
             let tell = |happening: &Happening| debug!(station.id = %id, "{happening}");
-            drive(charger, &dialer, &server, shutdown, tell).await;
+            drive(charger, &dialer, &[server], shutdown, tell).await;
         });
     }
     lives.join_all().await;

@@ -231,8 +231,9 @@ impl Simulate {
         station.password = password;
         station.character = Character::TALKATIVE;
         self.create(vec![station.clone()]).await?;
-        let server = self.url.first().context("no --url")?;
-        say(&format!("{id} connects to {server}; Ctrl-C ends it"));
+        let servers: Vec<&str> = self.url.iter().map(Url::as_str).collect();
+        let servers = servers.join(" or ");
+        say(&format!("{id} connects to {servers}; Ctrl-C ends it"));
         let charger = Charger::new(
             station,
             [&*self.tag],
@@ -246,7 +247,7 @@ impl Simulate {
                 Moment::now().time.strftime("%H:%M:%S")
             ));
         };
-        drive(charger, &Dialer::default(), server, shutdown, tell).await;
+        drive(charger, &Dialer::default(), &self.url, shutdown, tell).await;
         Ok(ExitCode::SUCCESS)
     }
 

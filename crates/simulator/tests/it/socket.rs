@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use simulator::{Charger, Dialer, Happening, LinkError, Moment, Pace, Span, StationPlan, drive};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::fake::{FakeServer, Reaction, Seen};
 
@@ -20,11 +21,16 @@ fn plan() -> StationPlan {
 
 /// Runs a charger until the token that is returned is dropped.
 fn run(plan: StationPlan, server: &FakeServer) -> tokio_util::sync::DropGuard {
+    run_at(plan, &[server])
+}
+
+fn run_at(plan: StationPlan, servers: &[&FakeServer]) -> tokio_util::sync::DropGuard {
     let shutdown = CancellationToken::new();
-    let (ends, url) = (shutdown.clone(), server.url.clone());
+    let urls: Vec<Url> = servers.iter().map(|server| server.url.clone()).collect();
+    let ends = shutdown.clone();
     tokio::spawn(async move {
         let charger = Charger::new(plan, ["A"], PACE, 1, Moment::now());
-        drive(charger, &Dialer::default(), &url, ends, |_: &Happening| {}).await;
+        drive(charger, &Dialer::default(), &urls, ends, |_: &Happening| {}).await;
     });
     shutdown.drop_guard()
 }
@@ -118,6 +124,21 @@ async fn a_reset_and_a_new_password_take_effect_on_the_next_line() {
         })
         .collect();
     assert_eq!(passwords, ["Basic Q1AgMTpzZWNyZXQ=", "Basic Q1AgMTpuZXc="]);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_or_sent_away_goes_to_the_next_server() {
+    let full = FakeServer::start(|_, _| None).await;
+    full.refuse(503, 0, 1);
+    let restarting =
+        FakeServer::start(|action, _| (action == "Authorize").then_some(Reaction::Close(1012)))
+            .await;
+    let staying = FakeServer::start(|_, _| None).await;
+    let _running = run_at(plan(), &[&full, &restarting, &staying]);
+    let settled = |server: &FakeServer| !server.calls("StopTransaction").is_empty();
+    staying.until(settled).await;
+    let handshakes = [&full, &restarting, &staying].map(FakeServer::handshakes);
+    assert_eq!(handshakes, [1, 1, 1]);
 }
 
 #[tokio::test]
