@@ -215,6 +215,7 @@ pub async fn run_part(
     let conducted = conduct(&shared, &phases, &mut times, pace, gate);
     shutdown.run_until_cancelled(conducted).await;
     let tally = stats.tally(chargers, times);
+    stats.leave();
     phases.send_replace(Phase::Over);
     members.join_all().await;
     tally

@@ -146,13 +146,7 @@ where
         listeners.spawn(listen(number, BufReader::new(said), told.clone()));
     }
     drop(told);
-    let mut crew = Crew {
-        counts: vec![Snapshot::default(); count],
-        waiting: count,
-        tallies: Vec::with_capacity(count),
-        recorded: 0,
-        gaps: Gaps::new(chargers),
-    };
+    let mut crew = Crew::new(count, chargers);
     while crew.tallies.len() < count {
         let word = tokio::select! {
             word = words.recv() => word,
@@ -165,7 +159,7 @@ where
         let Some((number, word)) = word else {
             return Err(CrewError::Ended(count));
         };
-        if crew.hear(number, word?)? {
+        if crew.hear(number, word?, Instant::now())? {
             for (number, order) in (1..).zip(&mut orders) {
                 let line = format!("{BEGIN}\n");
                 let told = order.write_all(line.as_bytes()).await;
@@ -196,25 +190,34 @@ struct Crew {
 }
 
 impl Crew {
+    fn new(parts: usize, chargers: usize) -> Self {
+        Self {
+            counts: vec![Snapshot::default(); parts],
+            waiting: parts,
+            tallies: Vec::with_capacity(parts),
+            recorded: 0,
+            gaps: Gaps::new(chargers),
+        }
+    }
+
     /// Takes in what a part says; true when with it all are ready to begin.
-    fn hear(&mut self, number: usize, word: Word) -> Result<bool, CrewError> {
+    fn hear(&mut self, number: usize, word: Word, now: Instant) -> Result<bool, CrewError> {
         match word {
             Word::Progress(counts) => {
                 self.counts[number - 1] = counts;
-                // When the first is done, the others are leaving too.
-                if self.tallies.is_empty() {
-                    let booted = self.standing().counts.booted;
-                    self.gaps.note(booted, Instant::now());
+                let all = self.standing().counts;
+                // When the first leaves, the others soon will.
+                if all.leaving {
+                    self.gaps.end(now);
                 }
+                self.gaps.note(all.booted, now);
             }
             Word::Gathered => {
                 self.waiting = self.waiting.saturating_sub(1);
                 return Ok(self.waiting == 0);
             }
             Word::Done(tally, recorded) => {
-                if self.tallies.is_empty() {
-                    self.gaps.end(Instant::now());
-                }
+                self.gaps.end(now);
                 self.tallies.push(*tally);
                 self.recorded += recorded;
             }
@@ -412,6 +415,34 @@ mod tests {
         let alone = Job::divide(&options, Some(Path::new("record")), 1);
         assert_eq!(alone[0].record.as_deref(), Some(Path::new("record")));
         assert_eq!(Job::divide(&options, None, 50).len(), 10);
+    }
+
+    #[test]
+    fn that_all_leave_in_the_end_is_no_gap() {
+        let start = Instant::now();
+        let mut crew = Crew::new(2, 10);
+        crew.gaps.begin(start);
+        let mut hear = |part, second, booted, leaving| {
+            let counts = Snapshot {
+                booted,
+                leaving,
+                ..Snapshot::default()
+            };
+            let now = start + Duration::from_secs(second);
+            crew.hear(part, Word::Progress(counts), now).unwrap();
+            crew.gaps.longest
+        };
+        hear(1, 0, 5, false);
+        hear(2, 1, 5, false);
+        hear(2, 2, 3, false);
+        let gap = hear(2, 4, 5, false);
+        assert!(
+            gap.is_some_and(|gap| gap.ended && gap.missing == 2),
+            "{gap:?}"
+        );
+        hear(1, 5, 1, true);
+        hear(2, 6, 4, false);
+        assert_eq!(hear(2, 9, 0, true), gap);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is counted while a load runs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ pub struct Stats {
     actions: [Counts; Action::ALL.len()],
     connected: AtomicUsize,
     booted: AtomicUsize,
+    leaving: AtomicBool,
     behind: AtomicU64,
     server_calls: AtomicU64,
     errors: Mutex<BTreeMap<String, u64>>,
@@ -113,6 +114,8 @@ pub struct Snapshot {
     pub errors: u64,
     /// The 99th percentile of the slowest action but booting, in microseconds.
     pub p99_us: u64,
+    /// Whether the run is over and chargers leave on purpose.
+    pub leaving: bool,
 }
 
 impl Snapshot {
@@ -124,6 +127,7 @@ impl Snapshot {
         self.answered += other.answered;
         self.errors += other.errors;
         self.p99_us = self.p99_us.max(other.p99_us);
+        self.leaving |= other.leaving;
     }
 }
 
@@ -154,6 +158,11 @@ impl Stats {
 
     pub(super) fn booted(&self) -> &AtomicUsize {
         &self.booted
+    }
+
+    /// From now on chargers leave on purpose.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, SeqCst);
     }
 
     pub(super) fn behind(&self) {
@@ -196,6 +205,8 @@ impl Stats {
                 .sum(),
             errors: errors.values().sum(),
             p99_us: u64::try_from(slowest.unwrap_or_default().as_micros()).unwrap_or(u64::MAX),
+            // Read last: whoever counts fewer chargers because they leave also sees that they do.
+            leaving: self.leaving.load(SeqCst),
         }
     }
 

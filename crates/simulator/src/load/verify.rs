@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(verdict.billable, 1);
 
         let session = |state: &mut State| state.sessions.remove(0);
-        let losses: [(Change, &[Kind]); 9] = [
+        let losses: [(Change, &[Kind]); 11] = [
             (|state| drop(state.marks.pop_first()), &[Kind::StateChange]),
             (|state| state.last.clear(), &[Kind::LastState]),
             (
@@ -439,6 +439,14 @@ mod tests {
                 &[Kind::End],
             ),
             (|state| state.sessions[0].energy_wh = None, &[Kind::End]),
+            (
+                |state| state.sessions[0].meter_values[0].at = at(3),
+                &[Kind::MeterValue],
+            ),
+            (
+                |state| state.sessions[0].meter_values[0].energy_wh = None,
+                &[Kind::MeterValue],
+            ),
             (
                 |state| state.sessions[0].meter_values.clear(),
                 &[Kind::MeterValue],

@@ -139,7 +139,7 @@ async fn serve(kept: Arc<Mutex<Kept>>) -> Api {
                 *count += 1;
                 let path = request.uri().to_string();
                 let (status, body) = match kept.lock().unwrap().answer(&path) {
-                    _ if *count % 7 == 3 => (StatusCode::SERVICE_UNAVAILABLE, Value::Null),
+                    _ if *count % 19 == 3 => (StatusCode::SERVICE_UNAVAILABLE, Value::Null),
                     Some(body) => (StatusCode::OK, body),
                     None => (StatusCode::NOT_FOUND, Value::Null),
                 };
