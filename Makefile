@@ -1,7 +1,7 @@
 # A thin front: every target is one command that can be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt generate clients schemathesis monitoring rules bench env clean-env
+.PHONY: help run test check fmt generate clients schemathesis monitoring rules bench bench-cluster env clean-env
 
 ##@ Use
 run: ## Start a demonstration on loopback, with simulated chargers
@@ -28,6 +28,8 @@ monitoring: ## Alerts, dashboards and messages, with the real Prometheus
 	cargo xtask monitoring
 bench: ## Measure
 	cargo xtask bench
+bench-cluster: ## Measure several nodes as one network, while one dies and all restart
+	cargo xtask bench-cluster
 
 ##@ Test services
 env: ## Prepare PostgreSQL, Redis and the clients under .testenv/

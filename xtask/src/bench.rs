@@ -5,6 +5,8 @@
 //! servers on the same libraries (`crates/server/examples/floor.rs`). The load comes from the same
 //! machine and shares its cores. `docs/performance.md` says what came of it.
 
+pub mod cluster;
+mod http;
 mod process;
 mod table;
 
@@ -115,19 +117,7 @@ impl Bench {
                 .context("wrk is not there, and could not be installed")?;
         }
         let settings = env::start()?;
-        let metadata = read(&mut cargo(["metadata", "--format-version=1", "--no-deps"]))?;
-        let metadata: Value = serde_json::from_str(&metadata)?;
-        let target = metadata["target_directory"].as_str();
-        let target = Path::new(target.context("cargo names no target directory")?);
-        let dir = target.join("bench");
-        fs::create_dir_all(&dir)?;
-        let bin = if let Some(binary) = std::env::var_os("TEST_BINARY") {
-            Path::new(&binary).with_file_name("")
-        } else {
-            let build = ["build", "--release", "--package", "enchufe", "--bins"];
-            run_command(cargo(build).arg("--examples"))?;
-            target.join("release")
-        };
+        let (bin, dir) = programs()?;
         raise_file_limit()?;
         Ok(Self {
             size,
@@ -440,7 +430,8 @@ impl Bench {
             simulate.env("ENCHUFE_CHARGER_PASSWORD", password);
         }
         let said = read(&mut simulate)?;
-        let report: Value = serde_json::from_str(&said)?;
+        // The progress comes before it.
+        let report: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
         ensure!(
             report["connect_seconds"].is_number(),
             "not all chargers connected: {report}"
@@ -519,17 +510,7 @@ impl Database {
                 on: None,
             });
         }
-        let setting = settings
-            .iter()
-            .find(|(name, _)| *name == "TEST_POSTGRES_URL");
-        let server = setting.context("TEST_POSTGRES_URL is not set")?.1.clone();
-        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
-        let name = format!("bench_{}", secret()?);
-        psql(&server, &format!("CREATE DATABASE {name}"))?;
-        Ok(Opened {
-            url: format!("{base}/{name}"),
-            on: Some((server, name)),
-        })
+        Opened::on_postgres(settings)
     }
 }
 
@@ -539,26 +520,60 @@ struct Opened {
     on: Option<(String, String)>,
 }
 
+impl Opened {
+    /// A new one on the tests' PostgreSQL.
+    fn on_postgres(settings: &Settings) -> Result<Self> {
+        let setting = settings
+            .iter()
+            .find(|(name, _)| *name == "TEST_POSTGRES_URL");
+        let server = setting.context("TEST_POSTGRES_URL is not set")?.1.clone();
+        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
+        let name = format!("bench_{}", secret()?);
+        psql(&server, &format!("CREATE DATABASE {name}"))?;
+        Ok(Self {
+            url: format!("{base}/{name}"),
+            on: Some((server, name)),
+        })
+    }
+}
+
 impl Drop for Opened {
     fn drop(&mut self) {
         if let Some((server, name)) = &self.on
-            && let Err(error) = psql(server, &format!("DROP DATABASE {name}"))
+            && let Err(error) = psql(server, &format!("DROP DATABASE {name} WITH (FORCE)"))
         {
             println!("  the database {name} is left behind: {error:#}");
         }
     }
 }
 
-fn psql(url: &str, sql: &str) -> Result<()> {
-    read(&mut cmd(
-        "psql",
-        ["--quiet", "--no-psqlrc", "--command", sql, url],
-    ))
-    .map(drop)
+/// Runs a statement, and gives what it selects.
+fn psql(url: &str, sql: &str) -> Result<String> {
+    let quiet = ["--quiet", "--no-psqlrc", "--tuples-only", "--no-align"];
+    read(cmd("psql", quiet).args(["--command", sql, url]))
 }
 
 fn sqlite(data: &Path) -> String {
     format!("sqlite://{}", data.join("enchufe.db").display())
+}
+
+/// Builds what is measured and what measures. Tells where the programs are, and where results and
+/// work may be kept.
+fn programs() -> Result<(PathBuf, PathBuf)> {
+    let metadata = read(&mut cargo(["metadata", "--format-version=1", "--no-deps"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"].as_str();
+    let target = Path::new(target.context("cargo names no target directory")?);
+    let dir = target.join("bench");
+    fs::create_dir_all(&dir)?;
+    let bin = if let Some(binary) = std::env::var_os("TEST_BINARY") {
+        Path::new(&binary).with_file_name("")
+    } else {
+        let build = ["build", "--release", "--package", "enchufe", "--bins"];
+        run_command(cargo(build).arg("--examples"))?;
+        target.join("release")
+    };
+    Ok((bin, dir))
 }
 
 /// For us and those we start.

@@ -32,6 +32,8 @@ cargo xtask <chore>
   monitoring           alerts, dashboards and messages, with the real Prometheus and Alertmanager
   rules [--check]      write monitoring/’s rules and dashboards, or name those out of date
   bench [--quick]      how fast and how small it is, beside bare servers
+  bench-cluster [--quick] [--nodes N]
+                       several nodes as one network, one of them killed, all of them restarted
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +65,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["rules", "--check"] => monitoring::generate(&["--check"]),
         ["bench"] => bench::run(false),
         ["bench", "--quick"] => bench::run(true),
+        ["bench-cluster", options @ ..] => bench::cluster::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

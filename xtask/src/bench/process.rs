@@ -21,8 +21,44 @@ use crate::shell::{cmd, wait};
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Longer than the server's own patience with open connections.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
+/// Lines of a log that an error shows.
+const SHOWN: usize = 40;
 /// Between looks at whether it is ready.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Where a server lives: it can be started there again.
+pub struct Place {
+    /// The port of its API and its chargers.
+    pub port: u16,
+    metrics: u16,
+    /// Its admin's token.
+    pub token: String,
+    data: PathBuf,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    /// One with these ports, a data directory, and settings besides (`ENCHUFE_…`).
+    pub fn new(ports: [u16; 2], data: &Path, settings: &[(&'static str, String)]) -> Result<Self> {
+        Ok(Self {
+            port: ports[0],
+            metrics: ports[1],
+            token: secret()?,
+            data: data.to_owned(),
+            settings: settings.to_vec(),
+        })
+    }
+
+    /// Where it listens, as `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where its chargers connect.
+    pub fn chargers(&self) -> String {
+        format!("ws://127.0.0.1:{}/ocpp", self.port)
+    }
+}
 
 /// A running `enchufe serve`.
 pub struct Server {
@@ -40,10 +76,23 @@ pub struct Server {
 impl Server {
     /// Starts one on a data directory, with the database in it unless another is given.
     pub fn start(binary: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
-        let (port, metrics) = (free_port()?, free_port()?);
-        let token = secret()?;
+        let database = database.map(|url| ("ENCHUFE_DATABASE_URL", url.to_owned()));
+        let settings: Vec<_> = database.into_iter().collect();
+        let place = Place::new([free_port()?, free_port()?], data, &settings)?;
+        Self::start_at(binary, &place)
+    }
+
+    /// Starts one at a place. Its log goes on where the one before it stopped.
+    pub fn start_at(binary: &Path, place: &Place) -> Result<Self> {
+        let Place {
+            port,
+            metrics,
+            token,
+            data,
+            ..
+        } = place;
         let log = data.join("log");
-        let file = File::create(&log)?;
+        let file = File::options().create(true).append(true).open(&log)?;
         let mut command = bound(binary);
         command.arg("serve");
         for (name, _) in std::env::vars_os() {
@@ -51,27 +100,25 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        if let Some(database) = database {
-            command.env("ENCHUFE_DATABASE_URL", database);
-        }
         command
             .current_dir(data)
             .env("ENCHUFE_LISTEN", format!("127.0.0.1:{port}"))
             .env("ENCHUFE_METRICS_LISTEN", format!("127.0.0.1:{metrics}"))
             .env("ENCHUFE_DATA_DIR", data)
-            .env("ENCHUFE_ADMIN_TOKEN", &token)
+            .env("ENCHUFE_ADMIN_TOKEN", token)
             .env("ENCHUFE_ALLOW_UNAUTHENTICATED_CHARGERS", "true")
+            .envs(place.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
         let begun = Instant::now();
         let child = command.spawn().context("setpriv cannot be started")?;
         let mut server = Self {
-            url: format!("http://127.0.0.1:{port}"),
-            token,
+            url: place.url(),
+            token: token.clone(),
             ready_after: Duration::ZERO,
             child,
-            port,
+            port: *port,
             log,
         };
         while server
@@ -86,6 +133,26 @@ impl Server {
         }
         server.ready_after = begun.elapsed();
         Ok(server)
+    }
+
+    /// `kill -9`: it does nothing more.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop (SIGTERM), and tells how long that took.
+    pub fn stop(mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        match wait(&mut self.child, STOP_LIMIT)? {
+            Some(status) if status.success() => Ok(begun.elapsed()),
+            status => bail!(
+                "the server ended with {status:?}; it said:\n{}",
+                self.said()
+            ),
+        }
     }
 
     /// Where its chargers connect.
@@ -125,13 +192,19 @@ impl Server {
         Ok((status.context("no HTTP answer")?, body.to_owned()))
     }
 
+    /// The last lines of its log.
     fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN)..].join("\n")
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         let asked = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let ended = asked.is_ok() && matches!(wait(&mut self.child, STOP_LIMIT), Ok(Some(_)));
         if !ended {
@@ -245,7 +318,7 @@ fn memory(pid: u32, field: &str) -> Result<f64> {
 }
 
 /// A program that ends when we do.
-fn bound(program: impl AsRef<OsStr>) -> Command {
+pub fn bound(program: impl AsRef<OsStr>) -> Command {
     let mut command = cmd("setpriv", ["--pdeathsig", "KILL"]);
     command.arg(program);
     command

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub enum Aim {
     AtLeast(f64),
     AtMost(f64),
+    /// Told so that the rest can be understood.
+    None,
 }
 
 /// One measurement.
@@ -73,18 +75,20 @@ impl Row {
         match self.aim {
             Aim::AtLeast(aim) => value >= aim,
             Aim::AtMost(aim) => value <= aim,
+            Aim::None => true,
         }
     }
 
     fn json(&self) -> Value {
-        let (direction, aim) = match self.aim {
-            Aim::AtLeast(aim) => ("at least", aim),
-            Aim::AtMost(aim) => ("at most", aim),
+        let aim = match self.aim {
+            Aim::AtLeast(aim) => Some(format!("at least {aim}")),
+            Aim::AtMost(aim) => Some(format!("at most {aim}")),
+            Aim::None => None,
         };
+        let met = aim.is_some().then(|| self.met());
         json!({
             "what": self.what, "measured": self.measured, "unit": self.unit, "floor": self.floor,
-            "ratio": self.ratio, "aim": format!("{direction} {aim}"), "met": self.met(),
-            "note": self.note,
+            "ratio": self.ratio, "aim": aim, "met": met, "note": self.note,
         })
     }
 }
@@ -136,11 +140,17 @@ impl fmt::Display for Row {
         let aim = match self.aim {
             Aim::AtLeast(aim) => format!("≥ {}", number(aim)),
             Aim::AtMost(aim) => format!("≤ {}", number(aim)),
+            Aim::None => "–".to_owned(),
+        };
+        let mark = match self.aim {
+            Aim::None => ' ',
+            _ if self.met() => '✓',
+            _ => '✗',
         };
         write!(
             f,
             "{} {:<58} {:>8} {:<6} {:>8} {:>6} {:>9}  {}",
-            if self.met() { '✓' } else { '✗' },
+            mark,
             self.what,
             number(self.measured),
             self.unit,
