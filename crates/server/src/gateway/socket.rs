@@ -84,7 +84,7 @@ async fn open(
     version: Version,
     dialect: Dialect,
     upgrade: UpgradeFut,
-) -> Option<Task> {
+) -> Option<Box<Task>> {
     let mut socket = match upgrade.await {
         Ok(socket) => socket,
         Err(error) => {
@@ -115,7 +115,7 @@ async fn open(
         // What Redis does not hear now it is told when the claims are renewed.
         let _ = directory.claim(&hold).await;
     }
-    Some(Task {
+    Some(Box::new(Task {
         app: app.clone(),
         handshake,
         connection: Connection {
@@ -130,11 +130,11 @@ async fn open(
         peer: Peer::new(version),
         heard: Instant::now(),
         pinged: false,
-    })
+    }))
 }
 
 impl Task {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         // A defect in one connection must not leave its station online and its commands open.
         let reason = match AssertUnwindSafe(self.serve()).catch_unwind().await {
             Ok(reason) => reason,
@@ -144,7 +144,7 @@ impl Task {
     }
 
     /// Says farewell, and writes down that the connection is gone and what is lost with it.
-    async fn end_connection(mut self, reason: DisconnectReason) {
+    async fn end_connection(mut self: Box<Self>, reason: DisconnectReason) {
         farewell(&mut self.socket, reason).await;
         let Self {
             app,
@@ -153,7 +153,7 @@ impl Task {
             link,
             peer,
             ..
-        } = self;
+        } = *self;
         let station_id = &hold.station_id;
         app.fleet.leave(station_id, hold.epoch);
         let last_seen = link.last_seen();

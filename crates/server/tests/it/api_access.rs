@@ -375,9 +375,9 @@ async fn a_chargers_password_is_set_and_never_shown(backend: Backend) {
 }
 
 async fn a_chargers_password_is_made_and_shown_once(backend: Backend) {
+    const PATH: &str = "stations/S/credentials";
     let mut server = Server::start(backend).await;
     server.enter("S").await;
-    const PATH: &str = "stations/S/credentials";
     let body = json!({"security_profile": 2});
     let once = server.admin().with("idempotency-key", "made-once");
     let first = once.post(PATH, body.clone()).await;
