@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{ADMIN_TOKEN, Backend, Ground, Process};
+use crate::support::{ADMIN_TOKEN, Backend, Ground, Process, eventually};
 
 /// Far longer than a run takes.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -68,8 +68,11 @@ async fn a_run_fails_when_something_acknowledged_is_gone() {
     let ground = Ground::new(Backend::Sqlite);
     let process = Process::start(&ground, &[]).await;
     let forget = async {
-        process.station_when("SIM-7", "online", true).await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        eventually("some of what it says is acknowledged", async || {
+            let changes = process.count_events("SIM-7", "connector.status_changed");
+            (changes.await > 3).then_some(())
+        })
+        .await;
         let gone = process.operator().delete("stations/SIM-7").await;
         assert_eq!(gone.status, 204, "{gone:?}");
     };
