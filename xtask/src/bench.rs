@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
@@ -72,23 +72,45 @@ const QUICK: Size = Size {
     starts: 3,
 };
 
-/// Measures everything and prints the table.
-pub fn run(quick: bool) -> Result<()> {
+/// A measurement by its name.
+type Measurement = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
+
+const MEASUREMENTS: [Measurement; 10] = [
+    ("health", Bench::health),
+    ("station", Bench::station),
+    ("heartbeats", Bench::heartbeats),
+    ("statuses-sqlite", |bench| bench.statuses(Database::Sqlite)),
+    ("statuses-postgres", |bench| {
+        bench.statuses(Database::Postgres)
+    }),
+    ("memory-sqlite", |bench| bench.memory(Database::Sqlite)),
+    ("memory-postgres", |bench| bench.memory(Database::Postgres)),
+    ("reconnect", Bench::reconnect),
+    ("start", Bench::start),
+    ("analysis", Bench::analysis),
+];
+
+/// Measures everything, or what is named, and prints the table.
+pub fn run(options: &[&str]) -> Result<()> {
+    let (flags, names): (Vec<&str>, Vec<&str>) =
+        options.iter().partition(|option| option.starts_with("--"));
+    let quick = match flags.as_slice() {
+        [] => false,
+        ["--quick"] => true,
+        _ => bail!("bench takes --quick and names, not {}", flags.join(" ")),
+    };
+    let known = MEASUREMENTS.map(|(name, _)| name);
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        bail!("nothing is called {name}; there are {}", known.join(", "));
+    }
     let begun = Instant::now();
     let bench = Bench::prepare(if quick { QUICK } else { FULL })?;
     let mut table = Table::default();
-    table.add("health", bench.health());
-    table.add("station", bench.station());
-    table.add("heartbeats", bench.heartbeats());
-    for database in Database::BOTH {
-        table.add("statuses", bench.statuses(database));
+    for (name, measure) in MEASUREMENTS {
+        if names.is_empty() || names.contains(&name) {
+            table.add(name, measure(&bench));
+        }
     }
-    for database in Database::BOTH {
-        table.add("memory", bench.memory(database));
-    }
-    table.add("reconnect", bench.reconnect());
-    table.add("start", bench.start());
-    table.add("analysis", bench.analysis());
     println!("\n{table}");
     let file = bench.dir.join("results.json");
     fs::write(&file, format!("{:#}\n", table.json(quick)))?;
@@ -493,8 +515,6 @@ enum Database {
 }
 
 impl Database {
-    const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
-
     fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",

@@ -31,7 +31,8 @@ cargo xtask <chore>
   schemathesis         the OpenAPI description held against a running server
   monitoring           alerts, dashboards and messages, with the real Prometheus and Alertmanager
   rules [--check]      write monitoring/’s rules and dashboards, or name those out of date
-  bench [--quick]      how fast and how small it is, beside bare servers
+  bench [--quick] [NAME…]
+                       how fast and how small it is, beside bare servers
   bench-cluster [--quick] [--nodes N]
                        several nodes as one network, one of them killed, all of them restarted
 ";
@@ -63,8 +64,7 @@ fn run(args: &[&str]) -> Result<()> {
         }
         ["rules"] => monitoring::generate(&[]),
         ["rules", "--check"] => monitoring::generate(&["--check"]),
-        ["bench"] => bench::run(false),
-        ["bench", "--quick"] => bench::run(true),
+        ["bench", options @ ..] => bench::run(options),
         ["bench-cluster", options @ ..] => bench::cluster::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
