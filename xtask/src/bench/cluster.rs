@@ -69,6 +69,9 @@ struct Size {
     samples: usize,
     /// Between two restarts, in seconds.
     settle: u64,
+    /// What a node may take to stop: its chargers are closed one by one, and each end is written
+    /// down while the same cores take them in elsewhere.
+    drain: &'static str,
 }
 
 const FULL: Size = Size {
@@ -78,6 +81,7 @@ const FULL: Size = Size {
     third: 100,
     samples: 1_000,
     settle: 10,
+    drain: "90s",
 };
 
 const QUICK: Size = Size {
@@ -87,6 +91,7 @@ const QUICK: Size = Size {
     third: 20,
     samples: 300,
     settle: 3,
+    drain: "25s",
 };
 
 /// Measures and prints the table. `--nodes 1` shows what a single node does under the same.
@@ -189,6 +194,7 @@ impl Cluster {
             let settings = [
                 ("ENCHUFE_DATABASE_URL", database.url.clone()),
                 ("ENCHUFE_REDIS_URL", redis.url.clone()),
+                ("ENCHUFE_SHUTDOWN_TIMEOUT", size.drain.to_owned()),
             ];
             let mut place = Place::new([port()?, port()?], &data, &settings)?;
             // One network has one set of tokens.

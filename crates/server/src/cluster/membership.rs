@@ -27,16 +27,27 @@ const REMEMBER_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
 impl App {
     /// Writes this node down as living, takes over the network's time, and ends what an earlier run
     /// left open.
+    ///
+    /// Alone, it returns only then: nobody is to be told that a station is available whose charger
+    /// went away with the earlier run. Where others live, they show the same stations already, and
+    /// thousands of them take a while: the node serves meanwhile.
     pub async fn join(&self) -> Result<(), AppError> {
         let cluster = &self.cluster;
         self.store.enter_node(cluster.node, &cluster.name).await?;
         if let Some(now) = self.store.beat(cluster.node).await? {
             follow(self, now);
         }
-        let (stations, commands) = sweep(self, &mut Open::default()).await?;
-        if stations + commands > 0 {
-            tracing::info!(stations, commands, "swept after an earlier run");
+        let living = self.store.living_nodes().await?;
+        if living.iter().all(|node| *node == cluster.node) {
+            return sweep_earlier_run(self).await;
         }
+        let app = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = sweep_earlier_run(&app).await {
+                // Whoever keeps house does it within `SWEEP`.
+                tracing::warn!(%error, "not all is swept after an earlier run");
+            }
+        });
         Ok(())
     }
 
@@ -154,6 +165,14 @@ impl House {
         self.living = living;
         Ok(())
     }
+}
+
+async fn sweep_earlier_run(app: &App) -> Result<(), AppError> {
+    let (stations, commands) = sweep(app, &mut Open::default()).await?;
+    if stations + commands > 0 {
+        tracing::info!(stations, commands, "swept after an earlier run");
+    }
+    Ok(())
 }
 
 /// Takes offline the stations of nodes that are gone, and ends their commands. Tells how many.
