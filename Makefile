@@ -1,7 +1,7 @@
 # A thin front: every target is one command that can be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt generate clients schemathesis monitoring rules bench bench-cluster env clean-env
+.PHONY: help run test check fmt generate clients schemathesis monitoring verify rules bench bench-cluster env clean-env
 
 ##@ Use
 run: ## Start a demonstration on loopback, with simulated chargers
@@ -26,6 +26,8 @@ schemathesis: ## Hold the OpenAPI description against a server
 	cargo xtask schemathesis
 monitoring: ## Alerts, dashboards and messages, with the real Prometheus
 	cargo xtask monitoring
+verify: ## Image, chart, playbooks, infrastructure and workflows
+	cargo xtask verify
 bench: ## Measure
 	cargo xtask bench
 bench-cluster: ## Measure several nodes as one network, while one dies and all restart
@@ -36,7 +38,7 @@ env: ## Prepare PostgreSQL, Redis and the clients under .testenv/
 	cargo xtask env
 clean-env: ## Stop them and remove .testenv/
 	cargo xtask env --stop
-	rm -rf .testenv tests/clients/node/node_modules
+	rm -rf .testenv tests/clients/node/node_modules tests/delivery/node/node_modules
 
 # Colour only where it is wanted: on a terminal, and not when NO_COLOR is set.
 help:

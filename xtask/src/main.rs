@@ -13,6 +13,7 @@ mod schemathesis;
 mod serve;
 mod shell;
 mod suite;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ cargo xtask <chore>
   schemathesis         the OpenAPI description held against a running server
   monitoring           alerts, dashboards and messages, with the real Prometheus and Alertmanager
   rules [--check]      write monitoring/’s rules and dashboards, or name those out of date
+  verify [CHECK…]      what takes the service into production: image, chart, workflows and the rest
   bench [--quick] [NAME…]
                        how fast and how small it is, beside bare servers
   bench-cluster [--quick] [--nodes N]
@@ -64,6 +66,10 @@ fn run(args: &[&str]) -> Result<()> {
         }
         ["rules"] => monitoring::generate(&[]),
         ["rules", "--check"] => monitoring::generate(&["--check"]),
+        ["verify", names @ ..] => {
+            let tally = &mut Tally::default();
+            verify::run(&serve::build()?, &env::start()?, names, tally)
+        }
         ["bench", options @ ..] => bench::run(options),
         ["bench-cluster", options @ ..] => bench::cluster::run(options),
         [] | ["help" | "--help" | "-h"] => {
