@@ -1,0 +1,1 @@
+"""GitHub Actions, as far as they can be run here."""
