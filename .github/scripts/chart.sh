@@ -12,14 +12,15 @@ chart=helm/enchufe
 kubernetes=(1.30.0 1.34.0 1.36.0)
 
 check() {
-    local values options
-    for values in "$chart"/values*.yaml; do
-        options=(--values "$values")
+    local case version options
+    for case in defaults "$chart/values-production.yaml" tests/delivery/chart/all-{on,off}.yaml; do
+        options=()
+        [ "$case" = defaults ] || options=(--values "$case")
         helm lint --strict "$chart" "${options[@]}"
         for version in "${kubernetes[@]}"; do
-            echo "$values on Kubernetes $version"
-            helm template enchufe "$chart" "${options[@]}" --namespace enchufe --kube-version "$version" \
-                --api-versions monitoring.coreos.com/v1 | schemas "$version"
+            echo "$case on Kubernetes $version"
+            helm template enchufe "$chart" "${options[@]}" --namespace enchufe --kube-version "$version" |
+                schemas "$version"
         done
     done
     for version in "${kubernetes[@]}"; do
@@ -31,7 +32,7 @@ check() {
 # Custom resources have no schema there; tests/delivery holds them against those of their makers.
 schemas() {
     kubeconform -strict -summary -kubernetes-version "$1" \
-        -skip ServiceMonitor,PrometheusRule,Probe,AlertmanagerConfig
+        -skip ServiceMonitor,PrometheusRule,Probe
 }
 
 publish() {

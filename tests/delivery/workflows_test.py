@@ -293,6 +293,23 @@ def too_little_coverage_is_refused(folder: Path) -> Iterator[str]:
             yield f"{percent} %: ended with {done.returncode}: {done.stdout}"
 
 
+def a_chart_with_a_fault_is_refused(folder: Path) -> Iterator[str]:
+    """Whichever tool finds it, at whatever place in a pipe."""
+    bin_ = folder / "bin"
+    bin_.mkdir()
+    for tool in ("helm", "kubeconform", "kubectl"):
+        (bin_ / tool).write_text(
+            f'#!/bin/sh\n[ "{tool}" != kubeconform ] || cat > /dev/null\n'
+            f'echo "{tool} $*" >> "$STAND_IN_STATE/chart"\ncase "{tool} $*" in $FAILS) exit 1 ;; esac\n'
+        )
+        (bin_ / tool).chmod(0o755)
+    for fails in ("nothing", "helm lint*", "helm template*all-on*", "kubeconform*1.36*", "kubectl kustomize*"):
+        env = stood_in(folder, PATH=f"{bin_}:{os.environ['PATH']}", FAILS=fails)
+        done = ran([ROOT / ".github/scripts/chart.sh", "check"], env=env)
+        if (done.returncode == 0) != (fails == "nothing"):
+            yield f"where {fails} fails: ended with {done.returncode}: {done.stdout}"
+
+
 def stood_in(folder: Path, **more: str) -> dict[str, str]:
     state = folder / "state"
     state.mkdir(exist_ok=True)
@@ -331,6 +348,7 @@ TRIALS: dict[str, Callable[[Path], Iterator[str]]] = {
     "CI is green only if every job is": ci_is_green_only_if_all_is,
     "a container that does not get well, or does not stop, is noticed": a_container_that_fails_is_noticed,
     "a tool that is not what it was is refused": another_archive_is_refused,
+    "a chart with a fault is refused": a_chart_with_a_fault_is_refused,
     "coverage below the bound is refused": too_little_coverage_is_refused,
 }
 
@@ -354,6 +372,6 @@ BREAKS = [
     ("nothing is published without CI", (RELEASE, "branches: [main]", "branches: [master]")),
     ("nothing is published without CI", (IMAGE, "  workflow_call:\n", "  workflow_call:\n  workflow_dispatch:\n")),
     ("nothing is published without CI", (CI, "dependencies, delivery, image]", "dependencies, delivery]")),
-    ("dependabot sees everything", (".github/dependabot.yml", "/tests/delivery, ", "")),
+    ("dependabot sees everything", (".github/dependabot.yml", ", /tests/delivery]", "]")),
     ("every step that can run here runs", (CI, "name: Install Rust\n", "name: Put Rust there\n")),
 ]
