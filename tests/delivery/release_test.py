@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.delivery.actions.runner import STAND_INS, Outcome, Runner, git
+from tests.delivery.actions.runner import BIN, STAND_INS, Outcome, Runner, git
 from tests.delivery.tools import ROOT, Tally, fault_of, ran
 
 RELEASE = ".github/workflows/release.yml"
@@ -103,7 +103,8 @@ def planned(since: str | None, commits: Sequence[str], cliff: str | None = None)
         for message in commits:
             committed(repository, message, empty=True)
         output = repository / ".git/output"
-        done = ran([".github/scripts/release.sh", "plan"], repository, {**os.environ, "GITHUB_OUTPUT": str(output)})
+        env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(output)}
+        done = ran([".github/scripts/release.sh", "plan"], repository, env)
         if fault := fault_of(done):
             return fault
         said = dict(line.split("=", 1) for line in output.read_text().splitlines())

@@ -10,11 +10,10 @@ import json
 import secrets
 import shutil
 import string
-import sys
 import tempfile
 from pathlib import Path
 
-from tests.delivery.actions.runner import git
+from tests.delivery.actions.runner import BIN, git
 from tests.delivery.release_test import committed, copy_tree
 from tests.delivery.tools import ROOT, Tally, ran
 
@@ -50,11 +49,10 @@ def shallow() -> str | None:
 def found_in(repository: Path) -> set[tuple[str, str]]:
     """Each finding's file and text."""
     report = repository.parent / f"{repository.name}.json"
-    kingfisher = Path(sys.executable).parent / "kingfisher"
     # It asks nobody whether a secret is valid, nor whether there is a newer Kingfisher.
-    offline = ["--no-validate", "--no-update-check", "--no-rule-cache"]
+    offline = ["--no-validate", "--no-update-check", "--rule-cache-dir", repository.parent / "rules"]
     shape = ["--rules-path", RULES, "--confidence", "low", "--format", "json", "--output", report]
-    done = ran([kingfisher, "scan", repository, "--git-history", "full", *offline, *shape])
+    done = ran([BIN / "kingfisher", "scan", repository, "--git-history", "full", *offline, *shape])
     if done.returncode not in (0, FOUND):
         raise RuntimeError(f"kingfisher ended with {done.returncode}: {done.stdout}")
     scan = json.loads(report.read_text())

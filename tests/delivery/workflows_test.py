@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.delivery.actions.runner import STAND_INS, Outcome, Runner, load, needs_of
+from tests.delivery.actions.runner import BIN, STAND_INS, Outcome, Runner, load, needs_of
 from tests.delivery.release_test import AMAZON, Project
 from tests.delivery.release_test import CANNOT as CANNOT_IN_RELEASE
 from tests.delivery.tools import ROOT, Tally, broken, fault_of, ran
@@ -25,7 +24,6 @@ from tests.delivery.tools import ROOT, Tally, broken, fault_of, ran
 WORKFLOWS = ".github/workflows"
 CI, IMAGE, RELEASE = (f"{WORKFLOWS}/{name}.yml" for name in ("ci", "image", "release"))
 NODE = Path(__file__).resolve().parent / "node"
-BIN = Path(sys.executable).parent
 
 # What may start a workflow. `pull_request_target`, `workflow_run` and their like run with rights that
 # others' code must not get.

@@ -25,6 +25,8 @@ from tests.delivery.actions.expressions import Contexts, as_text, condition, fil
 from tests.delivery.tools import ROOT
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
+# Where the packages of tests/delivery/requirements.txt have put their programs.
+BIN = Path(sys.executable).parent
 # A step takes seconds; one that takes longer hangs.
 STEP_SECONDS = 120
 
@@ -185,7 +187,7 @@ class Runner:
         env = {
             "HOME": str(machine),
             "LANG": "C.UTF-8",
-            "PATH": f"{STAND_INS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{STAND_INS}:{BIN}:{os.environ['PATH']}",
             "CI": "true",
             "GITHUB_OUTPUT": str(output),
             "GITHUB_PATH": str(machine / "path"),
