@@ -40,7 +40,7 @@ CANNOT = {
     "ci.yml/coverage/Measure, and refuse less than 80 % of the lines": (
         "builds everything anew, for half an hour; the script's verdict is tried below"
     ),
-    "ci.yml/dependencies/Check dependencies": "asks GitHub for the advisories",
+    "ci.yml/dependencies/Check dependencies": "asks GitHub for the advisories; the rest is the check `dependencies`",
     "ci.yml/delivery/Install Helm, kubeconform and actionlint": (
         "fetches them from their makers; that it refuses anything else is tried below"
     ),
