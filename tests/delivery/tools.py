@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from monitoring.tests.tools import Tally
 
-__all__ = ["ROOT", "Tally", "broken", "fault_of", "ran"]
+__all__ = ["ROOT", "Tally", "broken", "fault_of", "free_port", "ran"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # No program called here takes longer; one that does hangs.
@@ -40,6 +41,13 @@ def fault_of(result: subprocess.CompletedProcess[str]) -> str | None:
     if result.returncode == 0:
         return None
     return f"ended with {result.returncode}\n{result.stdout.strip()}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @contextmanager
