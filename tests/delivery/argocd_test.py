@@ -4,7 +4,6 @@ allows what is needed and nothing else, applications that correct themselves, in
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def run(tally: Tally) -> None:
     tally.check("the project allows what is needed, and nothing else", joined(list(project_faults(ROOT))))
     tally.check("applications correct themselves, in order", joined(list(application_faults(ROOT))))
     tally.check("what it brings out is what this repository makes", joined(list(source_faults(ROOT))))
-    prove(tally, "argocd", PARTS, beside=("helm", "monitoring/settings.toml", "Cargo.toml"))
+    prove(tally, "argocd", PARTS, beside=("helm", "monitoring/settings.toml"))
 
 
 def joined(faults: list[str]) -> str | None:
@@ -147,8 +146,9 @@ def source_faults(root: Path) -> Iterator[str]:
     source = of(root, "Application", "enchufe")["spec"]["source"]
     if source["chart"] != chart["name"]:
         yield f"the chart is {chart['name']}, not {source['chart']}"
-    if not in_range(chart["version"], source["targetRevision"]):
-        yield f"version {chart['version']} is not in {source['targetRevision']}"
+    written = (root / "argocd/applications/enchufe.yaml").read_text()
+    if not re.search(r"^    targetRevision: \d+\.\d+\.\d+ # deployed-version$", written, re.MULTILINE):
+        yield "the workflow that deploys does not find where to write the version"
     owner = re.search(r"github\.com/(\w+)/", (root / "monitoring/settings.toml").read_text())
     image = yaml.safe_load((root / charts.CHART / "values.yaml").read_text())["image"]["repository"]
     if (
@@ -163,19 +163,6 @@ def source_faults(root: Path) -> Iterator[str]:
     for file in stack[0]["helm"]["valueFiles"]:
         if not (root / file.removeprefix("$values/")).is_file():
             yield f"there is no {file}"
-    crate = tomllib.loads((root / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-    if not in_range(crate, source["targetRevision"]):
-        yield f"the service is {crate}, which is not in {source['targetRevision']}"
-
-
-def in_range(version: str, wanted: str) -> bool:
-    """Whether a version fits `>=a.b.c <d.e.f`, the one form that is used here."""
-    bounds = re.fullmatch(r">=(\d+)\.(\d+)\.(\d+) <(\d+)\.(\d+)\.(\d+)", wanted)
-    if not bounds:
-        return False
-    numbers = tuple(int(number) for number in bounds.groups())
-    own = tuple(int(number) for number in version.split("."))
-    return numbers[:3] <= own < numbers[3:]
 
 
 # The parts of this check, as broken/argocd.toml calls them.

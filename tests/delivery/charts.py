@@ -25,11 +25,10 @@ def merged(below: dict, above: dict) -> dict:
 
 def case(root: Path, name: str) -> dict:
     """The values of a case, by its name."""
-    values: dict = {}
-    if name == "production":
-        values = yaml.safe_load((root / CHART / "values-production.yaml").read_text())
-    file = CASES / f"{name}.yaml"
-    return merged(values, yaml.safe_load(file.read_text())) if file.is_file() else values
+    if name == "defaults":
+        return {}
+    own = root / CHART / "values-production.yaml"
+    return yaml.safe_load((own if name == "production" else CASES / f"{name}.yaml").read_text())
 
 
 def render(root: Path, values: dict, name: str = NAME, namespace: str = NAMESPACE) -> dict[str, str]:
@@ -70,17 +69,19 @@ def copied(root: Path) -> dict[str, str]:
 
 
 def golden(root: Path, values: dict) -> str:
-    """All manifests as one text to be compared: what is made by chance is masked, and what is the
-    copy of a file is named instead of repeated."""
+    """All manifests as one text to be compared. What is made by chance or follows from the version is
+    masked, and what is the copy of a file is named instead of repeated."""
+    version = yaml.safe_load((root / CHART / "Chart.yaml").read_text())["version"]
     parts = []
     for path, text in render(root, values).items():
         for name, content in copied(root).items():
             for by in (2, 4):
-                held = "".join(f"\n{' ' * by}{line}" for line in content.rstrip("\n").split("\n"))
+                held = "".join(f"\n{' ' * by}{line}" for line in content.strip().split("\n"))
                 text = text.replace(held, f"\n{' ' * by}<the file {name}>")
         if path == "secret.yaml":
             text = re.sub(
                 r"^(  [\w-]+): [A-Za-z0-9+/]{54}==$", r"\1: <made by chance>", text, flags=re.MULTILINE
             )
+        text = re.sub(rf'(enchufe[-:]|version: "){re.escape(version)}\b', r"\1<version>", text)
         parts.append(f"##### {path}\n{text.strip()}\n")
     return "\n".join(parts)

@@ -38,7 +38,7 @@ def run(tally: Tally) -> None:
     tally.check("the example of a Secret holds none, and has the keys", joined(example_faults(ROOT)))
     tally.check("every dashboard is a config map", joined(dashboard_faults(ROOT)))
     tally.check("Alertmanager takes the values for kube-prometheus-stack", stack_fault(ROOT))
-    tally.check("checkov finds nothing that is not excused", joined(scan.faults(built(ROOT))))
+    tally.check("checkov finds nothing that is not excused", joined(scan.faults(scan.findings(built(ROOT)))))
     prove(tally, "manifests", PARTS, beside=("monitoring", "helm", "k8s"))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -13,13 +15,14 @@ import yaml
 from monitoring.tests.tools import program
 from tests.delivery.tools import fault_of, ran
 
-# What checkov may say, and why it is so all the same. A finding counts as excused only where it is
-# listed; an excuse that excuses nothing is a fault.
-EXCUSED: dict[str, str] = {}
+# What checkov may say, where, and why it is so all the same.
+EXCUSED = tomllib.loads((Path(__file__).resolve().parent / "excused.toml").read_text())["excused"]
+
+Finding = tuple[str, str, str]
 
 
-def faults(found: list[dict]) -> list[str]:
-    """What checkov finds in manifests, but for what is excused."""
+def findings(found: list[dict]) -> list[Finding]:
+    """What checkov finds in manifests: the number of its check, the object, the words."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "manifests.yaml"
         file.write_text(yaml.safe_dump_all(found))
@@ -32,14 +35,35 @@ def faults(found: list[dict]) -> list[str]:
         )
     try:
         report = json.loads(result.stdout[result.stdout.index("{") :])
-    except ValueError:
-        return [f"checkov said nothing that can be read: {result.stdout[-800:]}"]
+    except ValueError as error:
+        raise RuntimeError(f"checkov said nothing that can be read: {result.stdout[-800:]}") from error
     if not report.get("summary", {}).get("passed"):
-        return [f"checkov checked nothing: {result.stdout[-800:]}"]
+        raise RuntimeError(f"checkov checked nothing: {result.stdout[-800:]}")
     return [
-        f"{finding['check_id']} {finding['resource']}: {finding['check_name']}"
+        (finding["check_id"], finding["resource"], finding["check_name"])
         for finding in report["results"]["failed_checks"]
-        if finding["check_id"] not in EXCUSED
+    ]
+
+
+def excuses(excuse: dict, finding: Finding) -> bool:
+    return excuse["check"] == finding[0] and bool(re.search(excuse["where"], finding[1]))
+
+
+def faults(said: list[Finding]) -> list[str]:
+    """The findings that nothing excuses."""
+    return [
+        f"{check} {where}: {words}"
+        for check, where, words in said
+        if not any(excuses(excuse, (check, where, words)) for excuse in EXCUSED)
+    ]
+
+
+def idle(said: list[Finding]) -> list[str]:
+    """The excuses that excuse nothing."""
+    return [
+        f"{excuse['check']} at {excuse['where']} is excused, and was not found"
+        for excuse in EXCUSED
+        if not any(excuses(excuse, finding) for finding in said)
     ]
 
 

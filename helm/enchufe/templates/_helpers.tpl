@@ -19,17 +19,23 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{/* Labels of a pod: none that another version of the chart would change, or a database would be
+started anew for nothing. Takes (list $ "server"). */}}
+{{- define "enchufe.podLabels" -}}
+{{ include "enchufe.selector" . }}
+app.kubernetes.io/part-of: enchufe
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* All labels of an object. Takes (list $ "server"). */}}
 {{- define "enchufe.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "enchufe.selector" . }}
-app.kubernetes.io/part-of: enchufe
+{{ include "enchufe.podLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{/* Name, namespace, labels. Takes (list $ "server" "-ending"). */}}
@@ -53,6 +59,13 @@ argocd.argoproj.io/sync-wave: {{ . | quote }}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
 {{ $image.repository }}:{{ $image.tag | default (index . 1) }}
+{{- end -}}
+{{- end -}}
+
+{{- define "enchufe.pullSecrets" -}}
+{{- with .Values.imagePullSecrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
@@ -167,5 +180,25 @@ capabilities:
       key: postgres-password
 - name: ENCHUFE_DATABASE_URL
   value: postgres://enchufe:$(POSTGRES_PASSWORD)@{{ include "enchufe.name" . }}-postgresql:5432/enchufe
+{{- end }}
+{{- end -}}
+
+{{/* The chart's own settings, then those of `config`. */}}
+{{- define "enchufe.toml" -}}
+shutdown_timeout = "{{ .Values.shutdown.timeoutSeconds }}s"
+{{- with include "enchufe.publicUrl" . }}
+{{- if not $.Values.config.public_url }}
+public_url = {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- range $key, $value := .Values.config }}
+{{- if kindIs "string" $value }}
+{{ $key }} = {{ $value | quote }}
+{{- else if kindIs "float64" $value }}
+{{- /* A large whole number would be written with an exponent. */}}
+{{ $key }} = {{ int64 $value }}
+{{- else }}
+{{ $key }} = {{ $value }}
+{{- end }}
 {{- end }}
 {{- end -}}
