@@ -43,6 +43,8 @@ def install() -> Path:
     lock = (HOME / "package-lock.json").read_text()
     stamp = WORK / "installed.json"
     if not stamp.is_file() or stamp.read_text() != lock:
+        if not shutil.which("npm"):
+            raise RuntimeError("the checks need Node: apt-get install nodejs npm")
         WORK.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy2(HOME / name, WORK / name)

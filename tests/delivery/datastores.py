@@ -49,6 +49,7 @@ def running(found: list[dict]) -> Iterator[list[Store]]:
 
 @contextmanager
 def redis(spec: dict, home: Path) -> Iterator[Store]:
+    program("redis-server")
     container = spec["containers"][0]
     store = Store("enchufe-redis:6379", free_port())
     (home / "password").write_text(PASSWORDS["redis-password"])
