@@ -8,12 +8,12 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far this clock may be from the one it follows before it is set. Asking takes time, and a
-/// clock that is set has leaps.
+/// How far this clock may be from the one it follows before it is set: a clock that is set has
+/// leaps.
 const TOLERANCE: SignedDuration = SignedDuration::from_millis(200);
 
 /// Tells the time: the network's, or one that a test moves by hand.
@@ -65,16 +65,23 @@ impl Clock {
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
     }
 
-    /// Sets the clock if it is off the time that was told a moment ago, and tells by how much it
-    /// was. A manual clock follows nobody.
-    pub fn follow(&self, told: Timestamp) -> Option<SignedDuration> {
+    /// Sets the clock if it is off the time that was told, and tells by how much it was. The time
+    /// was asked for `took` ago and read at any moment since: a slow answer makes no clock wrong.
+    /// A manual clock follows nobody.
+    pub fn follow(&self, told: Timestamp, took: Duration) -> Option<SignedDuration> {
         let Source::Steady(steady) = &self.0 else {
             return None;
         };
-        let off = told.duration_since(self.now());
-        if off.abs() <= TOLERANCE {
+        let took = SignedDuration::try_from(took).unwrap_or(SignedDuration::MAX);
+        let least = told.duration_since(self.now());
+        let most = least.saturating_add(took);
+        let off = if least > TOLERANCE {
+            least
+        } else if most < -TOLERANCE {
+            most
+        } else {
             return None;
-        }
+        };
         let micros = i64::try_from(off.as_micros()).unwrap_or(0);
         steady.then.fetch_add(micros, Ordering::Relaxed);
         Some(off)
@@ -107,7 +114,7 @@ mod tests {
         let other = clock.clone();
         clock.advance(SignedDuration::from_secs(90));
         assert_eq!(other.now().as_second(), 90);
-        assert_eq!(clock.follow(Timestamp::MAX), None);
+        assert_eq!(clock.follow(Timestamp::MAX, Duration::ZERO), None);
     }
 
     #[test]
@@ -122,15 +129,29 @@ mod tests {
         let clock = Clock::system();
         let other = clock.clone();
         let near = clock.now() + SignedDuration::from_millis(50);
-        assert_eq!(clock.follow(near), None);
+        assert_eq!(clock.follow(near, Duration::ZERO), None);
         for hours in [1, -30] {
             let told = clock.now() + SignedDuration::from_hours(hours);
-            let off = clock.follow(told).unwrap();
+            let off = clock.follow(told, Duration::ZERO).unwrap();
             assert_eq!(
                 off.round(jiff::Unit::Second).unwrap().as_secs(),
                 hours * 3600
             );
             assert!(other.now().duration_since(told).abs() < SignedDuration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn a_slow_answer_sets_no_clock_and_cannot_hide_one_that_is_off() {
+        let clock = Clock::system();
+        let took = Duration::from_secs(3);
+        let before = clock.now();
+        let just_asked = before - SignedDuration::from_secs(3);
+        assert_eq!(clock.follow(just_asked, took), None);
+        assert_eq!(clock.follow(before, took), None);
+        let off = clock.follow(before - SignedDuration::from_secs(10), took);
+        assert_eq!(off.map(|off| off.as_millis() / 1_000), Some(-7));
+        let off = clock.follow(clock.now() + SignedDuration::from_secs(10), took);
+        assert_eq!(off.map(|off| (off.as_millis() + 500) / 1_000), Some(10));
     }
 }

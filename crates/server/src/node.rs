@@ -13,7 +13,7 @@ use domain::NodeId;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use rand::TryRngCore as _;
-use store::{CommitObserver, Location, Store};
+use store::{CommitObserver, Location, Sole, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -65,6 +65,8 @@ pub struct Node {
     servers: Vec<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
+    /// Given back when everything else is closed.
+    _sole: Sole,
 }
 
 impl Node {
@@ -74,7 +76,10 @@ impl Node {
         let listener = listen(config.listen)?;
         let metrics_listener = listen(config.metrics_listen)?;
         let address = listener.local_addr()?;
-        let app = open(config, address).await?;
+        let location = Location::parse(config.database_url().expose());
+        let location = location.map_err(anyhow::Error::msg)?;
+        let sole = sole(&location)?;
+        let app = open(config, &location, address).await?;
         let metrics_token = metrics_token(config)?;
         let mut tasks = follow_events(&app).await?;
         let metrics_address = metrics_listener.local_addr()?;
@@ -102,6 +107,7 @@ impl Node {
             servers,
             tasks,
             patience,
+            _sole: sole,
         })
     }
 
@@ -166,7 +172,16 @@ async fn follow_events(app: &App) -> anyhow::Result<Vec<JoinHandle<()>>> {
     Ok(tasks)
 }
 
-async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
+/// Sees to it that a SQLite file has one server.
+fn sole(location: &Location) -> anyhow::Result<Sole> {
+    let taken = Sole::take(location).context("the database's file cannot be locked")?;
+    taken.context(
+        "this database has a server already, and a SQLite file has one: stop that one, choose \
+         another (--data-dir, ENCHUFE_DATABASE_URL), or give both the same PostgreSQL and Redis",
+    )
+}
+
+async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::new());
     let counted = metrics.clone();
     let observer = CommitObserver::new(move |commits, took, events| {
@@ -174,8 +189,7 @@ async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<App> {
         counting::count(&counted, events);
     });
     let url = config.database_url();
-    let location = Location::parse(url.expose()).map_err(anyhow::Error::msg)?;
-    let store = Store::open_observed(&location, observer)
+    let store = Store::open_observed(location, observer)
         .await
         .with_context(|| format!("cannot open the database {url}"))?;
     let network = store.network().await?;
@@ -299,7 +313,7 @@ fn metrics_token(config: &Config) -> anyhow::Result<Option<Secret>> {
 /// An admin token to show, if there is one to show.
 async fn admin_token(config: &Config, app: &App) -> anyhow::Result<Option<String>> {
     if let Some(token) = &config.admin_token {
-        app.ensure_admin(token.expose()).await?;
+        app.configure_admin(token.expose()).await?;
         return Ok(None);
     }
     if config.demo {

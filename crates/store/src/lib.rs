@@ -23,6 +23,7 @@ mod link;
 mod look;
 mod nodes;
 mod sessions;
+mod sole;
 mod statements;
 mod stations;
 mod writer;
@@ -40,6 +41,7 @@ pub use events::EventFilter;
 pub use journal::{EntryFilter, EntryPlace, JournalWrite};
 pub use look::{Look, Tables};
 pub use sessions::{SessionFilter, StoredReading};
+pub use sole::Sole;
 pub use stations::{StationFilter, StationTotals};
 pub use writer::{CommitObserver, Committed, MAX_BATCH, MAX_QUEUE};
 

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use domain::token::{Role, Token};
 use domain::{StationId, TokenId};
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use moka::sync;
 
 use super::problem::Problem;
@@ -21,6 +21,8 @@ const WINDOW: Duration = Duration::from_mins(1);
 const MAX_ADDRESSES: u64 = 100_000;
 /// Longest access token looked at; ours have 51 characters.
 const MAX_TOKEN: usize = 512;
+/// How soon what goes on after its answer began ends when its token is revoked.
+const RECHECK: Duration = Duration::from_secs(1);
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ async fn caller(parts: &Parts, app: &App, least: Role) -> Result<Caller, Problem
 async fn token(parts: &Parts, app: &App) -> Result<Token, Problem> {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = address.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
-    let Some(secret) = bearer(parts) else {
+    let Some(secret) = bearer(&parts.headers) else {
         return Err(unauthorized(
             "present an access token: Authorization: Bearer <token>",
         ));
@@ -96,8 +98,22 @@ async fn token(parts: &Parts, app: &App) -> Result<Token, Problem> {
     ))
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+/// Waits until the token of a request is revoked: what goes on after its answer began, such as a
+/// stream, ends then. A database that is away ends nothing.
+pub(super) async fn revoked(app: App, headers: HeaderMap) {
+    loop {
+        tokio::time::sleep(RECHECK).await;
+        let Some(secret) = bearer(&headers) else {
+            return;
+        };
+        if app.known_token(secret).is_none() && matches!(app.token_of(secret).await, Ok(None)) {
+            return;
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

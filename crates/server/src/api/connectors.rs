@@ -108,7 +108,7 @@ impl ConnectorBody {
             status: connector.status,
             status_since: connector.status_since,
             status_cause: connector.status_cause.into(),
-            online: !station.offline(),
+            online: station.online,
             availability: connector.operator,
             reported: connector.reported.clone().into(),
             kind: connector.kind.clone(),

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Viewer;
+use super::auth::{self, Viewer};
 use super::extract::{Key, Page, Params, Path, cut, segment};
 use super::problem::Problem;
 use crate::app::App;
@@ -121,7 +121,8 @@ pub struct FollowQuery {
 
 /// Follow events as they happen (server-sent events).
 ///
-/// A stream that was cut goes on after `Last-Event-ID`, with nothing missed and nothing twice.
+/// A stream that was cut goes on after `Last-Event-ID`, with nothing missed and nothing twice. It
+/// ends soon after its token is revoked.
 #[utoipa::path(get, path = "/events", tag = "Events",
     params(FollowQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "The last event that arrived.",
@@ -146,7 +147,9 @@ async fn follow(
     let station_id = station_id.map_err(|e| Problem::fault("station_id", e.to_string()))?;
     let follower = app.follow(after, station_id).await?;
     let stopping = app.stopping.clone().cancelled_owned();
-    let events = stream::unfold(follower, next).take_until(stopping);
+    let events = stream::unfold(follower, next)
+        .take_until(stopping)
+        .take_until(Box::pin(auth::revoked(app, headers)));
     let keep_alive = sse::KeepAlive::new().interval(KEEP_ALIVE);
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }

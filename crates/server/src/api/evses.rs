@@ -58,7 +58,7 @@ impl EvseBody {
             status: evse.status,
             status_since: evse.status_since,
             status_cause: evse.status_cause.into(),
-            online: !station.offline(),
+            online: station.online,
             availability: evse.operator,
             connectors: connectors
                 .map(|c| ConnectorBody::new(station, evse.number, c))

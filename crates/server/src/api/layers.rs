@@ -50,7 +50,7 @@ async fn see_through(app: App, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let endpoint = request.extensions().get::<MatchedPath>().cloned();
-    // Only the API's answers are worth an id: probes and chargers come by the thousand.
+    // Only the API's requests are worth a span: probes and chargers come by the thousand.
     let traced = request.uri().path().starts_with("/api/");
     let mut response = if traced {
         let id = app.new_id();
@@ -61,7 +61,8 @@ async fn see_through(app: App, request: Request, next: Next) -> Response {
         }
         response
     } else {
-        timed(next.run(request)).await
+        let response = timed(next.run(request)).await;
+        named_if_refused(&app, response)
     };
     let endpoint = endpoint.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let status = response.status().as_u16();
@@ -73,6 +74,19 @@ async fn see_through(app: App, request: Request, next: Next) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    response
+}
+
+/// Gives an id to an answer that says no, for whoever has to ask about it.
+fn named_if_refused(app: &App, mut response: Response) -> Response {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let id = app.new_id().to_string();
+        tracing::debug!(request.id = %id, status = status.as_u16(), "request refused");
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+    }
     response
 }
 

@@ -17,7 +17,8 @@ impl App {
     }
 
     /// Follows the events after `after`, or those to come. Refused when some of them are kept no
-    /// longer: who goes on from there would miss them without knowing.
+    /// longer, or when that place is not reached yet, as after a backup was put back: who goes on
+    /// from there would miss events without knowing.
     pub async fn follow(
         &self,
         after: Option<i64>,
@@ -30,6 +31,13 @@ impl App {
                     "events up to {} are kept no longer; read what you need anew, and follow \
                      without Last-Event-ID",
                     oldest - 1
+                )));
+            }
+            let newest = self.store.last_seq().await?;
+            if after > newest {
+                return Err(AppError::Forgotten(format!(
+                    "the newest event is {newest}, so {after} is another database's; read what \
+                     you need anew, and follow without Last-Event-ID"
                 )));
             }
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use moka::sync;
 use rand::TryRngCore as _;
 use sha2::{Digest as _, Sha256};
-use store::{Commit, NewToken, StoreError};
+use store::{Commit, MAX_PAGE, NewToken, StoreError};
 use uuid::Uuid;
 
 use super::{App, AppError, Once, gone};
@@ -19,6 +19,10 @@ use crate::state::new_id;
 
 /// What a secret begins with, so that scanners for leaked secrets can tell whose it is.
 const PREFIX: &str = "enchufe_";
+
+/// What the token from the configuration is called. Somebody may call one of theirs so: it counts
+/// as one configured before.
+const CONFIGURED: &str = "admin (configured)";
 
 /// How long a token is taken to be good without asking the database. A revocation on this node is
 /// felt at once, one by another node or by `enchufe token` when its event arrives, and within this
@@ -114,6 +118,42 @@ impl App {
             // Another node was quicker.
             Err(AppError::Conflict(_)) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Sees to it that this secret is an admin's, and that no secret configured before it still
+    /// is: who changes the setting means to shut out whoever knows the old one.
+    pub async fn configure_admin(&self, secret: &str) -> Result<(), AppError> {
+        let own = hash(secret);
+        let current = match self.store.token_by_hash(&own).await? {
+            Some(token) => token.id,
+            None => {
+                let name = CONFIGURED.to_owned();
+                match self.keep_token(name, Role::Admin, secret, None).await {
+                    Ok(token) => token.id,
+                    // Another node with the same setting was quicker.
+                    Err(AppError::Conflict(_)) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let mut after = None;
+        loop {
+            let page = self.store.tokens(after, MAX_PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.id);
+            for token in page {
+                if token.name == CONFIGURED && token.id != current {
+                    tracing::warn!(token.id = %token.id, "the admin token configured before is revoked");
+                    match self.revoke_token(token.id).await {
+                        // Another node was quicker.
+                        Ok(()) | Err(AppError::NotFound(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
         }
     }
 

@@ -34,8 +34,9 @@ impl App {
     pub async fn join(&self) -> Result<(), AppError> {
         let cluster = &self.cluster;
         self.store.enter_node(cluster.node, &cluster.name).await?;
+        let asked = Instant::now();
         if let Some(now) = self.store.beat(cluster.node).await? {
-            follow(self, now);
+            follow(self, now, asked);
         }
         let living = self.store.living_nodes().await?;
         if living.iter().all(|node| *node == cluster.node) {
@@ -63,8 +64,9 @@ pub async fn run(app: App) {
     let mut house = House::default();
     loop {
         sleep(beat).await;
+        let asked = Instant::now();
         match app.store.beat(app.cluster.node).await {
-            Ok(Some(now)) => follow(&app, now),
+            Ok(Some(now)) => follow(&app, now, asked),
             Ok(None) => {
                 if let Err(error) = come_back(&app).await {
                     tracing::warn!(%error, "this node is not among the living");
@@ -84,9 +86,9 @@ pub async fn run(app: App) {
 }
 
 /// Takes over the database's time.
-fn follow(app: &App, micros: i64) {
+fn follow(app: &App, micros: i64, asked: Instant) {
     let told = Timestamp::from_microsecond(micros).ok();
-    if let Some(off) = told.and_then(|told| app.clock.follow(told)) {
+    if let Some(off) = told.and_then(|told| app.clock.follow(told, asked.elapsed())) {
         tracing::warn!(
             seconds = off.as_secs_f64(),
             "this machine's clock was off the database's, which is followed"

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Backend, Client, Server};
+use crate::support::{ADMIN_TOKEN, Answer, Backend, Client, Server};
 
 both!(
     a_token_is_shown_once_and_revoked_at_once,
+    a_configured_token_takes_the_place_of_the_one_before,
     every_endpoint_asks_for_its_role,
     wrong_tokens_are_counted_against_their_address,
     a_revocation_overtakes_every_request_under_way,
@@ -161,6 +162,24 @@ async fn a_token_is_shown_once_and_revoked_at_once(backend: Backend) {
             "{refused:?}"
         );
     }
+}
+
+async fn a_configured_token_takes_the_place_of_the_one_before(backend: Backend) {
+    let mut server = Server::start(backend).await;
+    server.admin().get("tokens").await.expect(200);
+    server.stop().await;
+    let other = [("ADMIN_TOKEN", "another-token-of-the-tests")];
+    let node = server.start_on_top(&other).await.unwrap();
+    let anonymous = Client::anonymous(format!("http://{}", node.address));
+    let new = anonymous.bearing(other[0].1);
+    new.get("tokens").await.expect(200);
+    let old = anonymous.bearing(ADMIN_TOKEN);
+    old.get("tokens").await.problem(401);
+    // Tokens that were made for people stay.
+    let listed = new.pages("tokens", "tokens", 500).await;
+    let names: Vec<_> = listed.iter().map(|token| &token["name"]).collect();
+    assert_eq!(names, ["operator", "viewer", "admin (configured)"]);
+    node.stop().await;
 }
 
 async fn every_endpoint_asks_for_its_role(backend: Backend) {

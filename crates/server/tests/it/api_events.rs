@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Access, Backend, SentEvent, Server};
+use crate::support::{Access, Backend, PATIENCE, SentEvent, Server};
 
 both!(
     a_history_is_read_in_pages,
@@ -15,6 +15,8 @@ both!(
     streams_end_with_the_server,
     a_place_in_the_stream_must_be_one,
     a_place_that_is_kept_no_longer_is_told,
+    a_place_of_another_database_is_told,
+    a_stream_ends_when_its_token_is_revoked,
 );
 
 async fn a_history_is_read_in_pages(backend: Backend) {
@@ -338,6 +340,41 @@ async fn a_place_in_the_stream_must_be_one(backend: Backend) {
         stream.next().await.unwrap().kind,
         "connector.status_changed"
     );
+}
+
+async fn a_place_of_another_database_is_told(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("S").await;
+    let last = server.app().store.last_seq().await.unwrap();
+    let from = |seq: i64| server.viewer().with("last-event-id", seq);
+    let problem = from(last + 1).get("events").await.problem(410);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("another database"), "{detail}");
+    let mut stream = from(last).follow("events").await;
+    report(&server, "S", "available").await;
+    assert_eq!(stream.next().await.unwrap().id, last + 1);
+}
+
+async fn a_stream_ends_when_its_token_is_revoked(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("S").await;
+    let body = json!({"name": "Leaver", "role": "viewer"});
+    let token = server.admin().post("tokens", body).await.expect(201);
+    let leaver = server.anonymous().bearing(token["token"].as_str().unwrap());
+    let mut stream = leaver.follow("events").await;
+    let mut stays = server.viewer().follow("events").await;
+    report(&server, "S", "charging").await;
+    assert!(stream.next().await.is_some());
+    let path = format!("tokens/{}", token["id"].as_str().unwrap());
+    server.admin().delete(&path).await.expect(204);
+    let ended = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("its end");
+    // Whose token is good goes on.
+    stays.next_of("token.revoked").await;
+    report(&server, "S", "available").await;
+    stays.next_of("station.status_changed").await;
 }
 
 async fn report(server: &Access, station: &str, status: &str) {

@@ -194,6 +194,9 @@ async fn an_answer_of_the_api_names_its_request(backend: Backend) {
         server.anonymous().get("stations").await,
         server.operator().get("nothing").await,
         server.operator().put("stations", Value::Null).await,
+        // And whatever is refused elsewhere.
+        server.anonymous().get("/nothing").await,
+        server.anonymous().get("/ocpp/nobody").await,
     ] {
         let id = answer.header("x-request-id").to_owned();
         assert!(uuid::Uuid::parse_str(&id).is_ok(), "{answer:?} {id}");

@@ -44,6 +44,11 @@ async fn a_name_is_enough(backend: Backend) {
         (&station["online"], &station["degraded"]),
         (&json!(false), &json!(false))
     );
+    // No charger is connected, whichever level is asked.
+    assert_eq!(
+        (&evse["online"], &evse["connectors"][0]["online"]),
+        (&json!(false), &json!(false))
+    );
     assert_eq!(
         (&station["reporting"], &station["availability"]),
         (&json!("manual"), &json!("operative"))

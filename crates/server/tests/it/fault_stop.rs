@@ -7,6 +7,19 @@ use serde_json::json;
 
 use crate::support::{Backend, Cluster, Ended, Ground, Process, Server, eventually, psql};
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_file_has_one_server() {
+    let mut server = Server::start(Backend::Sqlite).await;
+    server.enter("S").await;
+    let refused = server.start_on_top(&[("NODE_NAME", "another")]).await;
+    let text = refused.err().expect("refused").to_string();
+    assert!(text.contains("has a server already"), "{text}");
+    // The first one goes on, and where it has stopped another may begin.
+    server.viewer().get("stations/S").await.expect(200);
+    server.restart().await;
+    server.viewer().get("stations/S").await.expect(200);
+}
+
 both!(a_stop_is_announced_orderly_and_bounded);
 
 async fn a_stop_is_announced_orderly_and_bounded(backend: Backend) {

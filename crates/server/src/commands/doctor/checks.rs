@@ -288,7 +288,9 @@ async fn port(name: &'static str, address: SocketAddr, flag: &str, ours: &Ours) 
             if let Ok(Ok(answer)) = tokio::time::timeout(TIMEOUT, asked).await
                 && ours.statuses.contains(&answer.status)
             {
-                return Finding::good(name, format!("{address} is served already, as by Enchufe"));
+                let found = format!("{address} is served already, as by Enchufe");
+                let remedy = format!("to serve here, stop that one, or choose another with {flag}");
+                return Finding::warning(name, found, remedy);
             }
             format!("stop the program that holds it, or choose another with {flag}")
         }

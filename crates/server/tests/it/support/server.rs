@@ -148,6 +148,15 @@ impl Server {
         (self.node, self.access) = (Some(node), access);
     }
 
+    /// Starts another process's worth of server on this very ground, and tells what became of it.
+    pub async fn start_on_top(&self, more: &[(&str, &str)]) -> anyhow::Result<Node> {
+        let own = |(name, value): &(&str, &str)| (format!("ENCHUFE_{name}"), (*value).to_owned());
+        let mut settings = self.settings.clone();
+        settings.retain(|(name, _)| !more.iter().any(|(other, _)| name[8..] == **other));
+        settings.extend(more.iter().map(own));
+        Node::start(&Flags::default().resolve(&settings, None)?).await
+    }
+
     /// Stops it.
     pub async fn stop(&mut self) {
         if let Some(node) = self.node.take() {
