@@ -18,6 +18,7 @@ from tests.delivery.actions.runner import BIN, STAND_INS, Outcome, Runner, git
 from tests.delivery.tools import ROOT, Tally, fault_of, ran
 
 RELEASE = ".github/workflows/release.yml"
+DEPLOY = ".github/workflows/deploy.yml"
 GOLDEN = Path(__file__).resolve().parent / "golden/CHANGELOG.md"
 BRANCH = "refs/heads/release/next"
 
@@ -33,7 +34,7 @@ def red() -> Outcome:
 # What cannot run here, and where it is tried instead.
 CANNOT = {
     "release.yml/prepare/Install the release's tools": "fetches packages; this check runs with the same ones",
-    "release.yml/chart/Install Helm": "fetches it; a stand-in is what the next step finds",
+    "deploy.yml/production/Install Helm": "fetches it; a stand-in is what the next step finds",
 }
 
 # From commits after a release to the next one; None is no release.
@@ -155,9 +156,16 @@ class Project:
         )
 
     def release(self, **options) -> tuple[Runner, dict[str, Outcome]]:
-        """What a push to main sets off."""
+        """What a push to main sets off, with the deployment that it starts."""
         runner = self.runner(**options)
-        return runner, runner.workflow(RELEASE, {"sha": self.main()})
+        jobs = runner.workflow(RELEASE, {"sha": self.main()})
+        for call in runner.calls("gh"):
+            if started := re.fullmatch(r"gh workflow run deploy\.yml --ref main --field version=(.*)", call):
+                jobs |= self.deploy(runner, started[1])
+        return runner, jobs
+
+    def deploy(self, runner: Runner, version: str) -> dict[str, Outcome]:
+        return runner.workflow(DEPLOY, {"sha": self.main()}, {"version": version})
 
     def main(self) -> str:
         return git(self.remote, "rev-parse", "refs/heads/main")
@@ -187,7 +195,7 @@ def three_releases(folder: Path) -> Iterator[str]:
     project.commit(*THIRD)
     hub = {"DOCKERHUB_USERNAME": "somebody", "DOCKERHUB_TOKEN": "something"}
     runner, jobs = project.release(secrets=hub, variables=AMAZON)
-    yield from not_green(jobs, skipped=())
+    yield from not_green(jobs)
     yield from what_was_published(project, runner, "1.0.0", {"ghcr.io", "docker.io", AMAZON["ECR_REGISTRY"]})
     yield from differs("tags in the end", project.tags(), ["v0.1.0", "v0.2.0", "v1.0.0"])
     if git(project.remote, "for-each-ref", BRANCH):
@@ -284,6 +292,19 @@ def an_image_of_something_else_is_not_built(folder: Path) -> Iterator[str]:
             yield f"as {version!r}: ended with {done.returncode}, {done.stdout}"
 
 
+def only_releases_are_deployed(folder: Path) -> Iterator[str]:
+    project = Project(folder)
+    runner, _ = project.release()
+    for version in ("0.9.9", "0.1.0; true", ""):
+        yield from differs(f"{version!r}", project.deploy(runner, version)["production"].result, "failure")
+    # The image is gone.
+    (runner.state / "tag-ghcr.io_enchufe_enchufe_0.1.0").unlink()
+    again = project.deploy(runner, "0.1.0")["production"]
+    yield from differs("without its image", again.result, "failure")
+    pushed = [call for call in runner.calls("helm") if call.startswith("helm push")]
+    yield from differs("charts pushed", len(pushed), 1)
+
+
 def publishing_twice_is_publishing_once(folder: Path) -> Iterator[str]:
     project = Project(folder)
     runner, jobs = project.release()
@@ -378,6 +399,7 @@ STORIES = {
     "a main that moved on meanwhile is released by the next run": main_moves_while_ci_runs,
     "a protected main is refused with a sentence that says what to do": a_protected_main_is_named,
     "no image is built under another release's name": an_image_of_something_else_is_not_built,
+    "nothing but a release with its image is deployed": only_releases_are_deployed,
     "a second try publishes the same": publishing_twice_is_publishing_once,
     "this project takes a new version, everywhere": the_sources_take_a_new_version,
     "breaks are noticed": breaks_are_noticed,
@@ -457,9 +479,11 @@ def files_of_the_release(runner: Runner, version: str) -> Iterator[str]:
     yield from differs("versions in the notes", headings, [version])
 
 
-def not_green(jobs: dict[str, Outcome], skipped: Sequence[str] = ("ecr",)) -> Iterator[str]:
+def not_green(jobs: dict[str, Outcome]) -> Iterator[str]:
+    if "production" not in jobs:
+        yield "no deployment was started"
     for name, outcome in jobs.items():
-        if outcome.result != ("skipped" if name in skipped else "success"):
+        if outcome.result != "success":
             yield f"{name}: {outcome.result}\n{outcome.said}"
 
 

@@ -22,14 +22,14 @@ from tests.delivery.release_test import CANNOT as CANNOT_IN_RELEASE
 from tests.delivery.tools import ROOT, Tally, broken, fault_of, ran
 
 WORKFLOWS = ".github/workflows"
-CI, IMAGE, RELEASE = (f"{WORKFLOWS}/{name}.yml" for name in ("ci", "image", "release"))
+CI, DEPLOY, IMAGE, RELEASE = (f"{WORKFLOWS}/{name}.yml" for name in ("ci", "deploy", "image", "release"))
 NODE = Path(__file__).resolve().parent / "node"
 
 # What may start a workflow. `pull_request_target`, `workflow_run` and their like run with rights that
 # others' code must not get.
-TRIGGERS = {"merge_group", "pull_request", "push", "schedule", "workflow_call"}
+TRIGGERS = {"merge_group", "pull_request", "push", "schedule", "workflow_call", "workflow_dispatch"}
 # A job that writes anything outside its run, but for the branch that CI then checks.
-WRITES = {"attestations", "contents", "id-token", "packages"}
+WRITES = {"actions", "attestations", "contents", "id-token", "packages"}
 BEFORE_CI = {"propose"}
 
 # Steps that cannot run here, each with what runs instead. `make test` has this check in it.
@@ -158,6 +158,10 @@ def ci_comes_first(root: Path) -> str | None:
         writes = {right for right, how in job["permissions"].items() if how == "write"} & WRITES
         if writes and name not in BEFORE_CI and "ci" not in before(release["jobs"], name):
             faults.append(f"{name} writes ({', '.join(sorted(writes))}) and does not wait for ci")
+    for job in load(DEPLOY, root)["jobs"].values():
+        refs = [step["with"]["ref"] for step in job["steps"] if "checkout" in step.get("uses", "")]
+        if refs != ["refs/tags/v${{ inputs.version }}"]:
+            faults.append(f"deploy.yml deploys something else than a release: {refs}")
     if release["on"] != {"push": {"branches": ["main"]}}:
         faults.append(f"a push to main does not start a release: {release['on']}")
     if release["jobs"]["ci"].get("uses") != "./.github/workflows/ci.yml":
@@ -369,6 +373,7 @@ BREAKS = [
     ("nothing is published without CI", (RELEASE, "needs: [prepare, propose, ci]", "needs: [prepare, propose]")),
     ("nothing is published without CI", (RELEASE, "branches: [main]", "branches: [master]")),
     ("nothing is published without CI", (IMAGE, "  workflow_call:\n", "  workflow_call:\n  workflow_dispatch:\n")),
+    ("nothing is published without CI", (DEPLOY, "refs/tags/v${{ inputs.version }}", "main")),
     ("nothing is published without CI", (CI, "dependencies, delivery, image]", "dependencies, delivery]")),
     ("dependabot sees everything", (".github/dependabot.yml", ", /tests/delivery]", "]")),
     ("every step that can run here runs", (CI, "name: Install Rust\n", "name: Put Rust there\n")),
