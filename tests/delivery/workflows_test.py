@@ -181,7 +181,7 @@ def before(jobs: dict[str, Any], name: str) -> set[str]:
 
 
 def dependabot(root: Path) -> str | None:
-    """Every place it looks at is there, and nothing of its kind is where it does not look."""
+    """Nothing that it could look after is where it does not look."""
     updates = yaml.safe_load((root / ".github/dependabot.yml").read_text())["updates"]
     seen: dict[str, set[str]] = {}
     for update in updates:
