@@ -13,8 +13,8 @@ import string
 import tempfile
 from pathlib import Path
 
+from tests.delivery.actions.project import committed, copy_tree
 from tests.delivery.actions.runner import BIN, git
-from tests.delivery.release_test import committed, copy_tree
 from tests.delivery.tools import ROOT, Tally, ran
 
 # Beside the rules that come with it, those for tokens of our own.
@@ -44,7 +44,9 @@ def run(tally: Tally) -> None:
         tally.check("the whole history is here", shallow())
         git(ROOT, "clone", "--quiet", "--mirror", f"file://{ROOT}", str(history))
         tally.check("no secret is in the history", fault_in(found_in(history)))
-        tally.check("secrets are noticed, in the tree and when they were removed", what_goes_unnoticed(Path(folder)))
+        tally.check(
+            "secrets are noticed, in the tree and when they were removed", what_goes_unnoticed(Path(folder))
+        )
 
 
 def shallow() -> str | None:
@@ -58,7 +60,17 @@ def found_in(repository: Path) -> set[tuple[str, str]]:
     report = repository.parent / f"{repository.name}.json"
     # It asks nobody whether a secret is valid, nor whether there is a newer Kingfisher.
     offline = ["--no-validate", "--no-update-check", "--rule-cache-dir", repository.parent / "rules"]
-    shape = ["--no-dedup", "--rules-path", RULES, "--confidence", "low", "--format", "json", "--output", report]
+    shape = [
+        "--no-dedup",
+        "--rules-path",
+        RULES,
+        "--confidence",
+        "low",
+        "--format",
+        "json",
+        "--output",
+        report,
+    ]
     done = ran([BIN / "kingfisher", "scan", repository, "--git-history", "full", *offline, *shape])
     if done.returncode not in (0, FOUND):
         raise RuntimeError(f"kingfisher ended with {done.returncode}: {done.stdout}")

@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
+from tests.delivery.actions.project import CANNOT as CANNOT_IN_RELEASE
+from tests.delivery.actions.project import DEPLOY, RELEASE, Project
 from tests.delivery.actions.runner import BIN, STAND_INS, Outcome, Runner, load, needs_of
-from tests.delivery.release_test import AMAZON, Project
-from tests.delivery.release_test import CANNOT as CANNOT_IN_RELEASE
+from tests.delivery.release_test import AMAZON
 from tests.delivery.tools import ROOT, Tally, broken, fault_of, ran
 
 WORKFLOWS = ".github/workflows"
-CI, DEPLOY, IMAGE, RELEASE = (f"{WORKFLOWS}/{name}.yml" for name in ("ci", "deploy", "image", "release"))
+CI, IMAGE = f"{WORKFLOWS}/ci.yml", f"{WORKFLOWS}/image.yml"
 NODE = Path(__file__).resolve().parent / "node"
 
 # What may start a workflow. `pull_request_target`, `workflow_run` and their like run with rights that
@@ -187,11 +188,18 @@ def dependabot(root: Path) -> str | None:
     for update in updates:
         places = update.get("directories") or [update["directory"]]
         seen.setdefault(update["package-ecosystem"], set()).update(places)
-    kinds = {"pip": "requirements*.txt", "npm": "package-lock.json", "cargo": "Cargo.lock", "terraform": "*.tf"}
+    kinds = {
+        "pip": "requirements*.txt",
+        "npm": "package-lock.json",
+        "cargo": "Cargo.lock",
+        "terraform": "*.tf",
+    }
     faults = []
     listed = ran(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.split()
     for kind, pattern in kinds.items():
-        there = {f"/{Path(file).parent}".removesuffix("/.") or "/" for file in listed if Path(file).match(pattern)}
+        there = {
+            f"/{Path(file).parent}".removesuffix("/.") or "/" for file in listed if Path(file).match(pattern)
+        }
         for place in there:
             if not any(place == known or under(place, known) for known in seen.get(kind, ())):
                 faults.append(f"{kind} in {place} grows old unseen")
@@ -206,7 +214,9 @@ def every_step_is_tried(root: Path) -> str | None:
     """Every script of a workflow is run by a check, or it is said why not."""
     known = {title for title, _ in steps(root, "run")}
     tried = tried_here()
-    faults = [f"{title}: neither run here nor is it said why not" for title in sorted(known - tried - set(CANNOT))]
+    faults = [
+        f"{title}: neither run here nor is it said why not" for title in sorted(known - tried - set(CANNOT))
+    ]
     faults += [f"{title}: there is no such step any more" for title in sorted(set(CANNOT) - known)]
     faults += [f"{title}: said not to run, and runs" for title in sorted(set(CANNOT) & tried)]
     return "\n".join(faults) or None
@@ -269,7 +279,11 @@ def another_archive_is_refused(folder: Path) -> Iterator[str]:
     env = stood_in(folder, PATH=f"{curl.parent}:{os.environ['PATH']}", RUNNER_TEMP=str(folder))
     for tool in ("helm", "kubeconform", "actionlint"):
         done = ran([ROOT / ".github/scripts/tools.sh", tool], env=env)
-        if done.returncode == 0 or "is not what it was" not in done.stdout or (folder / f"bin/{tool}").exists():
+        if (
+            done.returncode == 0
+            or "is not what it was" not in done.stdout
+            or (folder / f"bin/{tool}").exists()
+        ):
             yield f"{tool}: ended with {done.returncode}: {done.stdout}"
 
 
@@ -305,7 +319,13 @@ def a_chart_with_a_fault_is_refused(folder: Path) -> Iterator[str]:
             f'echo "{tool} $*" >> "$STAND_IN_STATE/chart"\ncase "{tool} $*" in $FAILS) exit 1 ;; esac\n'
         )
         (bin_ / tool).chmod(0o755)
-    for fails in ("nothing", "helm lint*", "helm template*all-on*", "kubeconform*1.36*", "kubectl kustomize*"):
+    for fails in (
+        "nothing",
+        "helm lint*",
+        "helm template*all-on*",
+        "kubeconform*1.36*",
+        "kubectl kustomize*",
+    ):
         env = stood_in(folder, PATH=f"{bin_}:{os.environ['PATH']}", FAILS=fails)
         done = ran([ROOT / ".github/scripts/chart.sh", "check"], env=env)
         if (done.returncode == 0) != (fails == "nothing"):
@@ -369,10 +389,19 @@ BREAKS = [
     ("the rules of this project hold", (CI, "permissions: {}\n", "permissions: read-all\n")),
     ("the rules of this project hold", (IMAGE, "    timeout-minutes: 90\n", "")),
     ("the rules of this project hold", (CI, "  merge_group:\n", "  workflow_run:\n")),
-    ("the rules of this project hold", (IMAGE, 'mkdir -p "$RUNNER_TEMP/digests"', 'echo "${{ inputs.version }}"')),
-    ("nothing is published without CI", (RELEASE, "needs: [prepare, propose, ci]", "needs: [prepare, propose]")),
+    (
+        "the rules of this project hold",
+        (IMAGE, 'mkdir -p "$RUNNER_TEMP/digests"', 'echo "${{ inputs.version }}"'),
+    ),
+    (
+        "nothing is published without CI",
+        (RELEASE, "needs: [prepare, propose, ci]", "needs: [prepare, propose]"),
+    ),
     ("nothing is published without CI", (RELEASE, "branches: [main]", "branches: [master]")),
-    ("nothing is published without CI", (IMAGE, "  workflow_call:\n", "  workflow_call:\n  workflow_dispatch:\n")),
+    (
+        "nothing is published without CI",
+        (IMAGE, "  workflow_call:\n", "  workflow_call:\n  workflow_dispatch:\n"),
+    ),
     ("nothing is published without CI", (DEPLOY, "refs/tags/v${{ inputs.version }}", "main")),
     ("nothing is published without CI", (CI, "dependencies, delivery, image]", "dependencies, delivery]")),
     ("dependabot sees everything", (".github/dependabot.yml", ", /tests/delivery]", "]")),

@@ -26,7 +26,9 @@ def fill(text: Any, contexts: Contexts) -> Any:
     whole = re.fullmatch(r"\s*\$\{\{(.*)\}\}\s*", text, re.DOTALL)
     if whole and "${{" not in whole[1]:
         return evaluate(whole[1], contexts)
-    return re.sub(r"\$\{\{(.*?)\}\}", lambda found: as_text(evaluate(found[1], contexts)), text, flags=re.DOTALL)
+    return re.sub(
+        r"\$\{\{(.*?)\}\}", lambda found: as_text(evaluate(found[1], contexts)), text, flags=re.DOTALL
+    )
 
 
 def condition(text: Any, contexts: Contexts) -> bool:

@@ -123,13 +123,18 @@ class Runner:
 
     # ---- A job
 
-    def job(self, path: str, name: str, job: Mapping, done: Mapping[str, Outcome], contexts: Contexts) -> Outcome:
+    def job(
+        self, path: str, name: str, job: Mapping, done: Mapping[str, Outcome], contexts: Contexts
+    ) -> Outcome:
         needed = {need: done[need] for need in needs_of(job)}
         results = [outcome.result for outcome in needed.values()]
         contexts = {
             **contexts,
             "needs": {need: {"result": is_.result, "outputs": is_.outputs} for need, is_ in needed.items()},
-            "status": {"success": all(result == "success" for result in results), "failure": "failure" in results},
+            "status": {
+                "success": all(result == "success" for result in results),
+                "failure": "failure" in results,
+            },
         }
         if not condition(job.get("if"), contexts):
             return Outcome("skipped")
@@ -172,7 +177,9 @@ class Runner:
 
     # ---- A step
 
-    def step(self, title: str, job: Mapping, step: Mapping, machine: Path, contexts: Contexts) -> tuple[dict, str]:
+    def step(
+        self, title: str, job: Mapping, step: Mapping, machine: Path, contexts: Contexts
+    ) -> tuple[dict, str]:
         if title in self.skip:
             return {}, ""
         if "run" in step:
@@ -245,7 +252,9 @@ class Runner:
             return {"digest": f"sha256:{hashlib.sha256(said.encode()).hexdigest()}"}
         if name in WITHOUT_TRACE:
             return {}
-        raise StepFailed(f"what {name} leaves behind is not known here: say so in tests/delivery/actions/runner.py")
+        raise StepFailed(
+            f"what {name} leaves behind is not known here: say so in tests/delivery/actions/runner.py"
+        )
 
     def check_out(self, options: Mapping[str, str], workspace: Path) -> dict[str, str]:
         """What actions/checkout does: one commit, or everything when the depth is 0."""
