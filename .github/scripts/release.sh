@@ -59,10 +59,14 @@ commit() {
 }
 
 propose() {
-    local commit=$1 dir=$2
+    local commit=$1 dir=$2 touched
     cd "$root"
     git fetch --quiet "$dir/release.bundle" HEAD
     [ "$(git rev-parse FETCH_HEAD)" = "$commit" ] || fail "the bundle does not hold $commit"
+    [ "$(git rev-parse "$commit^")" = "$(git rev-parse HEAD)" ] || fail "$commit does not follow on what was merged"
+    # Tools of others have made it, and what runs next has more rights.
+    touched=$(git diff --name-only HEAD "$commit" -- .ci .github crates xtask)
+    [ -z "$touched" ] || fail "a release's commit changes no code, and this one changes" "$touched"
     # Of an earlier release that came to nothing there may still be a commit.
     git push --quiet --force "$remote" "$commit:refs/heads/$branch"
 }

@@ -17,6 +17,8 @@ from tests.delivery.actions.project import RELEASE, Project, committed, copy_tre
 from tests.delivery.actions.runner import BIN, STAND_INS, Outcome, Runner, git
 from tests.delivery.tools import ROOT, Tally, fault_of, ran
 
+IMAGE = ".github/workflows/image.yml"
+SCRIPTS = ".github/scripts"
 GOLDEN = Path(__file__).resolve().parent / "golden/CHANGELOG.md"
 BRANCH = "refs/heads/release/next"
 
@@ -237,6 +239,20 @@ def only_releases_are_deployed(folder: Path) -> Iterator[str]:
     yield from differs("charts pushed", len(pushed), 1)
 
 
+def a_commit_that_changes_code_goes_no_further(folder: Path) -> Iterator[str]:
+    """As if a tool that makes the release's commit had fallen into wrong hands."""
+    for number, path in enumerate(("crates/one/src/lib.rs", ".github/scripts/release.sh")):
+        (folder / str(number)).mkdir()
+        more = f'echo "# more" >> {path}\ncargo update'
+        project = Project(folder / str(number), (f"{SCRIPTS}/set-version.sh", "cargo update", more))
+        _, jobs = project.release()
+        yield from differs(f"the job that proposes it, with {path}", jobs["propose"].result, "failure")
+        if path not in jobs["propose"].said:
+            yield f"{path} is not named: {jobs['propose'].said}"
+        yield from differs("branches", git(project.remote, "branch", "--format=%(refname:short)"), "main")
+        yield from differs("tags", project.tags(), [])
+
+
 def publishing_twice_is_publishing_once(folder: Path) -> Iterator[str]:
     project = Project(folder)
     runner, jobs = project.release()
@@ -306,8 +322,6 @@ def breaks_are_noticed(folder: Path) -> Iterator[str]:
             yield f"{new} in {path} goes unnoticed"
 
 
-IMAGE = ".github/workflows/image.yml"
-SCRIPTS = ".github/scripts"
 BREAKS = [
     # The tag no longer waits for CI.
     (RELEASE, "&& needs.ci.result == 'success' }}", "}}"),
@@ -331,6 +345,7 @@ STORIES = {
     "a main that moved on meanwhile is released by the next run": main_moves_while_ci_runs,
     "a protected main is refused with a sentence that says what to do": a_protected_main_is_named,
     "no image is built under another release's name": an_image_of_something_else_is_not_built,
+    "a release's commit that changes code goes no further": a_commit_that_changes_code_goes_no_further,
     "nothing but a release with its image is deployed": only_releases_are_deployed,
     "a second try publishes the same": publishing_twice_is_publishing_once,
     "this project takes a new version, everywhere": the_sources_take_a_new_version,
