@@ -47,7 +47,11 @@ def run(tally: Tally) -> None:
             noticed = linted(copy / "ansible") is not None
         fault = None if noticed else "it says nothing"
         tally.check(f"ansible-lint notices {path} without {old.strip()!r}", fault)
-    tally.check("compose: what the stack reads is brought along", brought_along())
+    tally.check("ansible: every variable of a role is described", described(ANSIBLE))
+    with broken("ansible/roles/docker/defaults/main.yml", "docker_users: []", "docker_persons: []") as copy:
+        noticed = described(copy / "ansible") is not None
+    tally.check("ansible: one that is not is noticed", None if noticed else "it is not")
+    tally.check("ansible: what the stack reads is brought along", brought_along())
     with machine() as server:
         Story(tally, server, binary).program()
     with machine() as server:
@@ -58,6 +62,24 @@ def linted(folder: Path) -> str | None:
     env = {**environment(folder), "ANSIBLE_HOME": str(folder / ".ansible")}
     command = [BIN / "ansible-lint", "--offline", "--profile", "production", "--strict", "--nocolor"]
     return fault_of(ran(command, cwd=folder, env=env))
+
+
+def described(folder: Path) -> str | None:
+    """A role's defaults and its argument_specs name the same variables, with the same defaults."""
+    faults = []
+    for role in sorted((folder / "roles").iterdir()):
+        specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())
+        options = specs["argument_specs"]["main"]["options"]
+        defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+        faults += [f"{name} is not described" for name in defaults.keys() - options.keys()]
+        for name, option in options.items():
+            if bool(option.get("required")) == (name in defaults):
+                faults.append(f"{name} must be required or have a default")
+            if "default" in option and option["default"] != defaults.get(name):
+                faults.append(f"{name} has another default than described")
+            if not option.get("description"):
+                faults.append(f"{name} is not described")
+    return "; ".join(faults) or None
 
 
 def brought_along() -> str | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,15 +89,7 @@ def wheel_of(pin: str) -> Path | None:
 @contextmanager
 def workspace(infra: Path) -> Iterator[Path]:
     """A copy in which Terraform may leave its files."""
-    with _temporary() as folder:
-        copy = folder / "infra"
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "infra"
         shutil.copytree(infra, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
         yield copy
-
-
-@contextmanager
-def _temporary() -> Iterator[Path]:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
