@@ -147,8 +147,8 @@ def examples(program: Terraform, infra: Path) -> str | None:
 def scanned(infra: Path, _: str) -> str | None:
     """No finding of checkov's, but those the code explains where they are."""
     report = scan(infra)
-    if errors := report["results"]["parsing_errors"]:
-        return f"checkov cannot read {errors}"
+    if report["summary"]["parsing_errors"]:
+        return f"checkov cannot read {report['summary']['parsing_errors']} files"
     failed = [
         f"{one['check_id']} {one['file_path']} {one['resource']}: {one['check_name']}"
         for one in report["results"]["failed_checks"]
