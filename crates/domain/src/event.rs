@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Outcome;
-use crate::id::{CommandId, ConnectorNo, EntryId, EvseNo, SessionId, StationId, TokenId};
+use crate::drill::{DrillEnd, DrillLoad};
+use crate::id::{CommandId, ConnectorNo, DrillId, EntryId, EvseNo, SessionId, StationId, TokenId};
 use crate::journal::Sentiment;
 use crate::session::{Problem, SessionState, StopReason};
 use crate::station::{Hardware, Location};
@@ -275,4 +276,22 @@ kinds! {
     },
     /// The whole journal was removed.
     JournalCleared = "journal.cleared" {},
+    /// A load drill began.
+    DrillStarted = "drill.started" {
+        /// Which.
+        drill_id: DrillId,
+        /// The name of the node that is loaded.
+        node: String,
+        /// With what.
+        load: DrillLoad,
+    },
+    /// A load drill ended. One whose process was killed has no such event.
+    DrillEnded = "drill.ended" {
+        /// Which.
+        drill_id: DrillId,
+        /// The name of the node that was loaded.
+        node: String,
+        /// How.
+        outcome: DrillEnd,
+    },
 }

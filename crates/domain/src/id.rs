@@ -229,6 +229,10 @@ uuid_id!(
     AnalysisId
 );
 uuid_id!(
+    /// A load drill. UUID version 7.
+    DrillId
+);
+uuid_id!(
     /// One run of one server process. New at every start.
     NodeId
 );

@@ -11,6 +11,7 @@
 //! Start with [`station`], then [`status`] for the derivation table, then [`session`].
 
 pub mod command;
+pub mod drill;
 pub mod event;
 pub mod id;
 pub mod journal;
@@ -21,9 +22,10 @@ pub mod token;
 pub mod units;
 
 pub use command::{Command, CommandRecord, Outcome};
+pub use drill::{DrillEnd, DrillLoad};
 pub use event::{Event, EventKind, NewEvent};
 pub use id::{
-    AnalysisId, CommandId, ConnectorKey, ConnectorNo, EntryId, EvseNo, InvalidId, NodeId,
+    AnalysisId, CommandId, ConnectorKey, ConnectorNo, DrillId, EntryId, EvseNo, InvalidId, NodeId,
     SessionId, StationId, TokenId,
 };
 pub use journal::{Analysis, Entry, EntryPatch, EntryText, Sentiment};

@@ -25,7 +25,7 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use fault::{ConfigError, Fault};
 pub use reference::reference;
 pub use sources::{DEFAULT_FILE, Flags, with_variables};
-pub use values::{Price, Prices, Secret, ServiceUrl, reachable};
+pub use values::{Price, Prices, Secret, ServiceUrl, reachable, time_between};
 
 /// Shortest token accepted from the environment: below this it can be guessed in reasonable time.
 pub const MIN_TOKEN_LENGTH: usize = 16;

@@ -4,18 +4,20 @@
 //! end in [`app`], the one door to writes, which loads, asks `domain` for a decision, and has
 //! `store` commit it with its events. What was committed goes out over [`bus`]; [`cache`] and
 //! [`metrics`] follow it. [`cluster`] makes one network of several nodes. [`llm`] reads the
-//! journal. [`node`] starts all of that and stops it again.
+//! journal. [`drill`] is load on purpose. [`node`] starts all of that and stops it again.
 
 pub mod api;
 pub mod app;
 pub mod bus;
 pub mod cache;
+pub mod cgroup;
 pub mod clock;
 pub mod cluster;
 pub mod commands;
 pub mod config;
 mod counting;
 mod demo;
+pub mod drill;
 pub mod gateway;
 pub mod llm;
 pub mod logging;

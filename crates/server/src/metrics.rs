@@ -25,6 +25,7 @@ use self::declare::Declarations;
 use self::http::HttpMetrics;
 use self::llm::LlmMetrics;
 use self::process::Process;
+use crate::cgroup::Reading;
 
 pub use self::http::UNMATCHED;
 pub use self::llm::{LlmOperation, TokenType};
@@ -189,11 +190,28 @@ pub struct Metrics {
     pub llm: LlmMetrics,
 }
 
-/// What the gauges show, read when the scrape comes.
+/// What is read when the scrape comes. What cannot be read is not shown.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Starts of the service since its database was made.
     pub app_starts: u64,
+    /// What the database says; `None` while it does not answer.
+    pub network: Option<Network>,
+    /// Chargers' connections held by this node.
+    pub ocpp_connections: i64,
+    /// Database connections by state: `idle`, `in_use`.
+    pub db_pool: Vec<(&'static str, i64)>,
+    /// Database connections at most.
+    pub db_pool_max: i64,
+    /// Writes waiting for a commit.
+    pub db_queue_depth: i64,
+    /// What the kernel accounts to the container.
+    pub cgroup: Reading,
+}
+
+/// What the database says of the network when the scrape comes.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
     /// Stations by derived status ([`domain::StationStatus`]); a status left out counts as 0.
     pub stations: Vec<(&'static str, i64)>,
     /// Connectors by class of status ([`domain::Status`]); a status left out counts as 0.
@@ -202,12 +220,10 @@ pub struct Snapshot {
     pub stations_online: i64,
     /// Charging sessions under way.
     pub sessions_active: i64,
-    /// Chargers' connections held by this node.
-    pub ocpp_connections: i64,
-    /// Database connections by state: `idle`, `in_use`.
-    pub db_pool: Vec<(&'static str, i64)>,
-    /// Writes waiting for a commit.
-    pub db_queue_depth: i64,
+    /// For how long the connector is faulted that is so for longest, in seconds; 0 when none is.
+    pub longest_fault_seconds: f64,
+    /// Nodes that live.
+    pub nodes: i64,
 }
 
 impl Metrics {
@@ -470,37 +486,11 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
         "Starts of the service since its database was made",
         ConstCounter::new(snapshot.app_starts),
     );
-    declare.labelled(
-        "enchufe_stations",
-        StatusLabel::NAMES,
-        "Stations, by derived status",
-        statuses(
-            domain::StationStatus::ALL.iter().map(|s| s.as_str()),
-            &snapshot.stations,
-        ),
-    );
-    declare.labelled(
-        "enchufe_connectors",
-        StatusLabel::NAMES,
-        "Connectors, by class of status",
-        statuses(
-            domain::Status::ALL.iter().map(|s| s.as_str()),
-            &snapshot.connectors,
-        ),
-    );
+    let network = snapshot.network.as_ref();
+    declare_network(&mut declare, network);
     let mut gauge = |name, meaning, value: i64| {
         declare.metric(name, meaning, ConstGauge::new(value));
     };
-    gauge(
-        "enchufe_stations_online",
-        "Stations with a live connection",
-        snapshot.stations_online,
-    );
-    gauge(
-        "enchufe_charging_sessions_active",
-        "Charging sessions under way",
-        snapshot.sessions_active,
-    );
     gauge(
         "enchufe_ocpp_connections",
         "Connections of chargers held by this node",
@@ -510,6 +500,11 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
         "enchufe_db_queue_depth",
         "Writes waiting for a commit",
         snapshot.db_queue_depth,
+    );
+    gauge(
+        "enchufe_db_pool_connections_max",
+        "Database connections for reading, at most",
+        snapshot.db_pool_max,
     );
     let pool = Family::<StateLabel, Gauge>::default();
     for state in ["idle", "in_use"] {
@@ -521,9 +516,10 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
     declare.labelled(
         "enchufe_db_pool_connections",
         StateLabel::NAMES,
-        "Database connections, by state",
+        "Database connections for reading, by state",
         pool,
     );
+    declare_cgroup(&mut declare, &snapshot.cgroup);
     let build = Family::<BuildLabels, Gauge>::default();
     let labels = BuildLabels {
         version: env!("CARGO_PKG_VERSION"),
@@ -538,6 +534,97 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
     );
     process.declare(&mut declare);
     declare
+}
+
+/// What the database says: absent while it does not answer.
+fn declare_network(declare: &mut Declarations, network: Option<&Network>) {
+    declare.if_known(
+        "enchufe_stations",
+        StatusLabel::NAMES,
+        "Stations, by derived status",
+        network.map(|network| {
+            let known = domain::StationStatus::ALL.iter().map(|s| s.as_str());
+            statuses(known, &network.stations)
+        }),
+    );
+    declare.if_known(
+        "enchufe_connectors",
+        StatusLabel::NAMES,
+        "Connectors, by class of status",
+        network.map(|network| {
+            let known = domain::Status::ALL.iter().map(|s| s.as_str());
+            statuses(known, &network.connectors)
+        }),
+    );
+    let mut gauge = |name, meaning, value: Option<i64>| {
+        declare.if_known(name, &[], meaning, value.map(ConstGauge::new));
+    };
+    gauge(
+        "enchufe_stations_online",
+        "Stations with a live connection",
+        network.map(|network| network.stations_online),
+    );
+    gauge(
+        "enchufe_charging_sessions_active",
+        "Charging sessions under way",
+        network.map(|network| network.sessions_active),
+    );
+    gauge(
+        "enchufe_nodes",
+        "Nodes of the network that live",
+        network.map(|network| network.nodes),
+    );
+    let fault = network.map(|network| ConstGauge::new(network.longest_fault_seconds));
+    declare.if_known(
+        "enchufe_connector_longest_fault_seconds",
+        &[],
+        "Time for which the connector has been faulted that is so for longest; 0 when none is",
+        fault,
+    );
+}
+
+/// What the kernel accounts to the container: absent where it says nothing, as of a limit that is
+/// not set.
+fn declare_cgroup(declare: &mut Declarations, cgroup: &Reading) {
+    declare.if_known(
+        "enchufe_cgroup_cpu_limit_cores",
+        &[],
+        "Cores the container may use; absent without a limit",
+        cgroup.cpu_limit_cores.map(ConstGauge::new),
+    );
+    let seconds = cgroup.cpu_usage.map(|usage| usage.as_secs_f64());
+    declare.if_known(
+        "enchufe_cgroup_cpu_usage_seconds_total",
+        &[],
+        "Processor time used by everything in the container",
+        seconds.map(ConstCounter::new),
+    );
+    let mut counter = |name, meaning, value: Option<u64>| {
+        declare.if_known(name, &[], meaning, value.map(ConstCounter::new));
+    };
+    counter(
+        "enchufe_cgroup_cpu_periods_total",
+        "Periods of the scheduler in which the container wanted to run; counted under a limit only",
+        cgroup.cpu_periods,
+    );
+    counter(
+        "enchufe_cgroup_cpu_throttled_periods_total",
+        "Those periods in which it had to wait because its limit was used up",
+        cgroup.cpu_throttled_periods,
+    );
+    let mut gauge = |name, meaning, value: Option<u64>| {
+        declare.if_known(name, &[], meaning, value.map(ConstGauge::new));
+    };
+    gauge(
+        "enchufe_cgroup_memory_limit_bytes",
+        "Memory the container may use; absent without a limit",
+        cgroup.memory_limit_bytes,
+    );
+    gauge(
+        "enchufe_cgroup_memory_working_set_bytes",
+        "Memory of the container that cannot be taken back: without file pages unused of late",
+        cgroup.memory_working_set_bytes,
+    );
 }
 
 /// A gauge by status, where every known status has a series even at 0.

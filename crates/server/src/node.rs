@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::cluster::redis::Redis;
 use crate::cluster::{Cluster, courier, directory, membership, wire};
 use crate::config::{Config, MetricsAuth, Secret};
+use crate::drill::Drills;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
@@ -122,6 +123,8 @@ impl Node {
                 .max(LEAST_PATIENCE)
         };
         self.app.phase.draining();
+        // First, so that its load is not in the way of the rest.
+        let _ = timeout(self.patience / 4, self.app.stop_drills()).await;
         sleep(LOOK_AWAY.min(self.patience / 4)).await;
         let connections = &self.app.fleet.tasks;
         connections.close();
@@ -221,6 +224,7 @@ async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyh
         known_tokens: KnownTokens::default(),
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),
+        drills: Drills::default(),
         analyser: Analyser::new(config, metrics.clone(), clock.clone())?,
         metrics,
         clock,
@@ -232,6 +236,7 @@ async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyh
             ping_interval: config.ping_interval,
             command_timeout: config.command_timeout,
             event_retention: config.event_retention(),
+            drills: config.drills,
         },
     };
     Ok(App::new(store, parts))

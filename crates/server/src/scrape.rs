@@ -1,5 +1,7 @@
 //! The metrics port: for scrapers, and for nobody else by accident.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,12 +9,18 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use store::{Patience, StoreError};
 use subtle::ConstantTimeEq as _;
 
 use crate::api::problem::Problem;
-use crate::app::{App, AppError};
+use crate::app::App;
+use crate::cgroup::Cgroup;
 use crate::config::Secret;
-use crate::metrics::{CONTENT_TYPE, Snapshot};
+use crate::metrics::{CONTENT_TYPE, Network, Snapshot};
+
+/// How long the database is waited for. A scraper waits for some seconds at most, and the other
+/// metrics are wanted most when the database is away.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Port {
@@ -37,7 +45,7 @@ async fn metrics(State(port): State<Port>, headers: HeaderMap) -> Result<Respons
     if let Some(token) = &port.token {
         check(&headers, token)?;
     }
-    let text = port.app.metrics.render(&snapshot(&port.app).await?);
+    let text = port.app.metrics.render(&snapshot(&port.app).await);
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     Ok(([kind], text).into_response())
 }
@@ -76,27 +84,54 @@ fn check(headers: &HeaderMap, token: &Secret) -> Result<(), Problem> {
     ))
 }
 
-/// What gauges show, read now.
-async fn snapshot(app: &App) -> Result<Snapshot, AppError> {
-    let totals = app.store.station_totals().await?;
-    let sessions_active = app.store.count_active_sessions().await?;
+/// What is read when the scrape comes: of the database, what it says in time.
+async fn snapshot(app: &App) -> Snapshot {
     let (in_use, idle) = app.store.pool_connections();
-    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    Ok(Snapshot {
+    let network = match tokio::time::timeout(PATIENCE, network(app)).await {
+        Ok(Ok(network)) => Some(network),
+        // That it is away is told by `/healthz`, and by what is missing here.
+        Ok(Err(StoreError::Unavailable)) | Err(_) => None,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the network's gauges cannot be read");
+            None
+        }
+    };
+    Snapshot {
         app_starts: u64::try_from(app.starts).unwrap_or(0),
-        stations: totals
-            .stations
-            .iter()
-            .map(|(status, n)| (status.as_str(), *n))
-            .collect(),
-        connectors: domain::Status::ALL
-            .iter()
+        network,
+        ocpp_connections: gauge(app.fleet.connections()),
+        db_pool: vec![("in_use", in_use.into()), ("idle", idle.into())],
+        db_pool_max: app.store.max_pool_connections().into(),
+        db_queue_depth: gauge(app.store.queue_depth()),
+        cgroup: Cgroup::own().read(),
+    }
+}
+
+async fn network(app: &App) -> Result<Network, StoreError> {
+    let store = app.store.with_patience(Patience {
+        connection: PATIENCE / 2,
+        read: PATIENCE,
+        ..Patience::default()
+    });
+    let totals = store.station_totals().await?;
+    let sessions_active = store.count_active_sessions().await?;
+    let nodes = store.living_nodes().await?.len();
+    let fault = store.longest_fault().await?;
+    let for_so_long = |since| app.clock.now().duration_since(since).as_secs_f64().max(0.0);
+    let stations = totals.stations.iter();
+    let connectors = domain::Status::ALL.iter();
+    Ok(Network {
+        stations: stations.map(|(status, n)| (status.as_str(), *n)).collect(),
+        connectors: connectors
             .map(|status| (status.as_str(), i64::from(totals.connectors.of(*status))))
             .collect(),
         stations_online: totals.online,
         sessions_active,
-        ocpp_connections: gauge(app.fleet.connections()),
-        db_pool: vec![("in_use", in_use.into()), ("idle", idle.into())],
-        db_queue_depth: gauge(app.store.queue_depth()),
+        longest_fault_seconds: fault.map_or(0.0, for_so_long),
+        nodes: gauge(nodes),
     })
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

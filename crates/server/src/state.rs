@@ -15,6 +15,7 @@ use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::drill::Drills;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub phase: Phase,
     /// Wrong credentials of late.
     pub failures: Failures,
+    /// The load drill that runs, and those before it.
+    pub drills: Drills,
     /// Who reads the journal.
     pub analyser: Analyser,
     /// What is counted.
@@ -92,6 +95,8 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// How long events are kept; `None` is for ever.
     pub event_retention: Option<Duration>,
+    /// Whether load drills may be started.
+    pub drills: bool,
 }
 
 impl App {

@@ -22,6 +22,19 @@ const POSTGRES_READERS: u32 = 8;
 /// The longest that a read waits for a connection before the database counts as away.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A statement that each database has its own words for.
+#[derive(Clone, Copy)]
+pub(crate) struct ByDatabase {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl ByDatabase {
+    pub(crate) const fn of(self, postgres: bool) -> &'static str {
+        if postgres { self.postgres } else { self.sqlite }
+    }
+}
+
 /// A value for a statement. Texts are shared: a batch that is tried again copies none.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
@@ -260,6 +273,13 @@ impl Pool {
         };
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
         (size.saturating_sub(idle), idle)
+    }
+
+    pub(crate) fn most_connections(&self) -> u32 {
+        match self {
+            Self::Sqlite(_) => SQLITE_READERS,
+            Self::Postgres(_) => POSTGRES_READERS,
+        }
     }
 
     pub(crate) async fn close(&self) {

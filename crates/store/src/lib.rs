@@ -229,6 +229,11 @@ impl Store {
         self.shared.pool.connections()
     }
 
+    /// Connections in the read pool at most.
+    pub fn max_pool_connections(&self) -> u32 {
+        self.shared.pool.most_connections()
+    }
+
     /// True when the database answers, soon.
     pub async fn ping(&self) -> bool {
         let asked = self.fetch("SELECT 1", &[]);

@@ -9,21 +9,14 @@ use std::time::Duration;
 use domain::{NodeId, StationId};
 
 use crate::batch::Statement;
-use crate::db::Row;
+use crate::db::{ByDatabase, Row};
 use crate::{MAX_PAGE, Store, StoreError};
-
-/// A statement that asks for the time: each database has its own word for it.
-#[derive(Clone, Copy)]
-pub(crate) struct Timed {
-    pub(crate) sqlite: &'static str,
-    pub(crate) postgres: &'static str,
-}
 
 /// `timed!("… ", now, " …")`: both forms of a statement, with the time in microseconds since 1970
 /// wherever `now` stands.
 macro_rules! timed {
     ($($part:tt),+ $(,)?) => {
-        Timed {
+        ByDatabase {
             sqlite: concat!($(timed!(@sqlite $part)),+),
             postgres: concat!($(timed!(@postgres $part)),+),
         }
@@ -33,23 +26,23 @@ macro_rules! timed {
     (@$database:ident $text:literal) => { $text };
 }
 
-pub(crate) const ENTER: Timed = timed!(
+pub(crate) const ENTER: ByDatabase = timed!(
     "INSERT INTO nodes (id, name, seen_at) VALUES ($1, $2, ",
     now,
     ") \
      ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at RETURNING seen_at"
 );
-pub(crate) const BEAT: Timed = timed!(
+pub(crate) const BEAT: ByDatabase = timed!(
     "UPDATE nodes SET seen_at = ",
     now,
     " WHERE id = $1 RETURNING seen_at"
 );
-pub(crate) const BURY: Timed = timed!(
+pub(crate) const BURY: ByDatabase = timed!(
     "DELETE FROM nodes WHERE id <> $1 AND seen_at < ",
     now,
     " - $2"
 );
-pub(crate) const TAKE_LEASE: Timed = timed!(
+pub(crate) const TAKE_LEASE: ByDatabase = timed!(
     "UPDATE leases SET node = $1, until = ",
     now,
     " + $2 \
@@ -79,12 +72,6 @@ pub(crate) static CHECK_HOLDS: Statement = Statement::new(
     "SELECT s.id, s.epoch FROM (VALUES «text, int») AS v JOIN stations AS s \
      ON s.id = v.column1 AND s.epoch = v.column2 WHERE s.online = 1",
 );
-
-impl Timed {
-    pub(crate) const fn of(self, postgres: bool) -> &'static str {
-        if postgres { self.postgres } else { self.sqlite }
-    }
-}
 
 impl Store {
     /// Writes a node down as living, in place of those that had its name before.

@@ -1,8 +1,7 @@
 //! Every statement, for the test that prepares each of them on both databases.
 
 use crate::batch::Statement;
-use crate::db::Pool;
-use crate::nodes::Timed;
+use crate::db::{ByDatabase, Pool};
 use crate::{StoreError, access, commands, events, journal, nodes, sessions, stations};
 
 /// Statements over one row of values at a time, or over none.
@@ -86,8 +85,14 @@ const BATCHED: &[&Statement] = &[
     &stations::DELETE,
 ];
 
-/// Statements that ask for the time.
-const TIMED: &[Timed] = &[nodes::ENTER, nodes::BEAT, nodes::BURY, nodes::TAKE_LEASE];
+/// Statements that each database has its own words for.
+const TOLD_APART: &[ByDatabase] = &[
+    nodes::ENTER,
+    nodes::BEAT,
+    nodes::BURY,
+    nodes::TAKE_LEASE,
+    stations::LONGEST_FAULT,
+];
 
 /// What only PostgreSQL is asked.
 const POSTGRES: &[&str] = &[
@@ -102,9 +107,9 @@ impl Pool {
         let postgres = matches!(self, Self::Postgres(_));
         let batched = BATCHED.iter().flat_map(|s| s.texts(postgres));
         let own = if postgres { POSTGRES } else { &[] };
-        let timed = TIMED.iter().map(|timed| timed.of(postgres));
+        let told_apart = TOLD_APART.iter().map(|sql| sql.of(postgres));
         let plain = PLAIN.iter().chain(own).copied();
-        let all: Vec<&str> = plain.chain(timed).chain(batched).collect();
+        let all: Vec<&str> = plain.chain(told_apart).chain(batched).collect();
         for sql in &all {
             self.prepare(sql).await?;
         }

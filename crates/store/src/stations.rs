@@ -1,9 +1,10 @@
 //! Stations.
 
 use domain::{Station, StationId, StationStatus};
+use jiff::Timestamp;
 
 use crate::batch::Statement;
-use crate::db::Value;
+use crate::db::{ByDatabase, Value};
 use crate::{MAX_PAGE, Store, StoreError};
 
 pub(crate) static INSERT: Statement = Statement::new(
@@ -39,6 +40,18 @@ pub(crate) const TOTALS: &str = "SELECT status, CAST(COUNT(*) AS BIGINT), \
      CAST(SUM(occupied) AS BIGINT), CAST(SUM(reserved) AS BIGINT), \
      CAST(SUM(unavailable) AS BIGINT), CAST(SUM(faulted) AS BIGINT), \
      CAST(SUM(unknown) AS BIGINT) FROM stations GROUP BY status";
+
+/// Since when the connector is faulted that is so for longest. It stands in the documents, which
+/// each database has its own words to look into; only those of stations with a fault are opened.
+pub(crate) const LONGEST_FAULT: ByDatabase = ByDatabase {
+    sqlite: "SELECT COALESCE(MIN(c.value ->> 'status_since'), '') FROM stations AS s, \
+         json_each(s.doc, '$.evses') AS e, json_each(e.value, '$.connectors') AS c \
+         WHERE s.faulted > 0 AND c.value ->> 'status' = 'faulted'",
+    postgres: "SELECT COALESCE(MIN(c ->> 'status_since'), '') FROM stations AS s, \
+         json_array_elements(CAST(s.doc AS JSON) -> 'evses') AS e, \
+         json_array_elements(e -> 'connectors') AS c \
+         WHERE s.faulted > 0 AND c ->> 'status' = 'faulted'",
+};
 
 /// Which stations to list.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +122,16 @@ impl Store {
             }
         }
         Ok(totals)
+    }
+
+    /// Since when the connector is faulted that is so for longest; `None` when none is.
+    pub async fn longest_fault(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = LONGEST_FAULT.of(self.is_postgres());
+        let rows = self.fetch(sql, &[]).await?;
+        let since = rows.first().map(|row| row.text(0)).transpose()?;
+        let since = since.filter(|text| !text.is_empty());
+        let read = |text: String| text.parse().map_err(|_| StoreError::Corrupt(text));
+        since.map(read).transpose()
     }
 }
 

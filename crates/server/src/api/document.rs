@@ -16,8 +16,8 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use super::extract::{ENTRY_TEXT, IF_MATCH, Key as _, PLAIN, STATION_ID};
 use super::problem::{Fault, Problem};
 
-/// The paths that need a token.
-const PROTECTED: &str = "/api/v1/";
+/// The paths that need a token begin so; one of the service's own does too.
+const PROTECTED: [&str; 2] = ["/api/v1/", super::drills::RISELOAD];
 /// The name of the way to authenticate.
 const BEARER: &str = "token";
 
@@ -83,6 +83,7 @@ fn spell_out(schema: &mut RefOr<Schema>) {
             match object.pattern.as_deref() {
                 Some("plain") => object.pattern = Some(PLAIN.to_owned()),
                 Some("entry text") => object.pattern = Some(ENTRY_TEXT.to_owned()),
+                Some("drill time") => object.pattern = Some(super::drills::TIME.to_owned()),
                 Some("station id") => object.pattern = Some(STATION_ID.to_owned()),
                 _ => {}
             }
@@ -129,11 +130,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
     .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
 }
 
+fn is_protected(path: &str) -> bool {
+    PROTECTED.iter().any(|start| path.starts_with(start))
+}
+
 fn describe(path: &str, method: &'static str, operation: &mut Operation) {
     describe_parameters(path, operation);
     // Handlers are named for their resource's file; here they stand beside those of the others.
     operation.operation_id = Some(operation_id(path, method));
-    if !path.starts_with(PROTECTED) {
+    if !is_protected(path) {
         return;
     }
     operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(
@@ -205,6 +210,7 @@ fn describe(path: &str, method: &'static str, operation: &mut Operation) {
         );
     } else if changes
         && !path.starts_with("/api/v1/tokens")
+        && !path.starts_with("/api/v1/drills")
         && !path.ends_with("credentials")
         && !path.ends_with("entries")
     {
@@ -330,7 +336,7 @@ mod tests {
         let mut openapi = openapi();
         for (path, item) in &mut openapi.paths.paths {
             for (method, operation) in operations(item) {
-                let protected = path.starts_with(PROTECTED);
+                let protected = is_protected(path);
                 let refused = operation.responses.responses.contains_key("401");
                 assert_eq!(operation.security.is_some(), protected, "{method} {path}");
                 assert_eq!(refused, protected, "{method} {path}");

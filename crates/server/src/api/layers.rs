@@ -11,9 +11,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
+use super::drills::RISELOAD;
 use super::extract::MAX_BODY;
 use super::problem::Problem;
 use crate::app::App;
+use crate::drill::Disturbance;
 use crate::metrics::UNMATCHED;
 
 /// How long a request may take. Those that wait for a command's outcome, the longest, may take a
@@ -51,17 +53,20 @@ async fn see_through(app: App, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let endpoint = request.extensions().get::<MatchedPath>().cloned();
     // Only the API's requests are worth a span: probes and chargers come by the thousand.
-    let traced = request.uri().path().starts_with("/api/");
+    let path = request.uri().path();
+    let traced = path.starts_with("/api/") || path == RISELOAD;
+    let trouble = is_open_to_trouble(path).then(|| app.drills.disturbance());
+    let answer = disturbed(trouble.flatten(), next.run(request));
     let mut response = if traced {
         let id = app.new_id();
         let span = tracing::info_span!("request", request.id = %id, %method);
-        let mut response = timed(next.run(request)).instrument(span).await;
+        let mut response = timed(answer).instrument(span).await;
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         response
     } else {
-        let response = timed(next.run(request)).await;
+        let response = timed(answer).await;
         named_if_refused(&app, response)
     };
     let endpoint = endpoint.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
@@ -88,6 +93,31 @@ fn named_if_refused(app: &App, mut response: Response) -> Response {
         }
     }
     response
+}
+
+/// Whether a drill may slow this request or refuse it: those of people and systems, but none by
+/// which somebody looks after the service or ends the drill.
+fn is_open_to_trouble(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/drills");
+    let ends_it = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    path.starts_with("/api/") && !ends_it
+}
+
+/// Lets the drill do with the request what it is to do. What is refused was not begun.
+async fn disturbed(
+    trouble: Option<Disturbance>,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    if let Some(trouble) = trouble
+        && trouble.wait().await
+    {
+        let detail = "a load drill answers this request with an error on purpose; try again, or \
+                      look at /api/v1/drills";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .retry_after(1)
+            .into_response();
+    }
+    answer.await
 }
 
 async fn timed(response: impl Future<Output = Response>) -> Response {

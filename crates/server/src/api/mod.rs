@@ -9,6 +9,7 @@ mod commands;
 mod connectors;
 mod credentials;
 mod document;
+mod drills;
 mod events;
 mod evses;
 mod extract;
@@ -52,6 +53,7 @@ pub fn router(app: &App) -> Router {
 fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::base())
         .merge(service::routes())
+        .merge(drills::riseload_routes())
         .nest(
             "/api/v1",
             OpenApiRouter::new()
@@ -65,7 +67,8 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
                 .merge(tokens::routes())
                 .merge(events::routes())
                 .merge(journal::routes())
-                .merge(analyses::routes()),
+                .merge(analyses::routes())
+                .merge(drills::routes()),
         )
         .split_for_parts()
 }

@@ -106,6 +106,7 @@ impl From<AppError> for Problem {
                 StatusCode::CONFLICT,
                 "the station's charger is not connected; send the command when it is",
             ),
+            AppError::Disabled(detail) => Self::new(StatusCode::FORBIDDEN, detail),
             AppError::Forgotten(detail) => Self::new(StatusCode::GONE, detail),
             // Said of chargers' connections, which are answered by being closed.
             AppError::Superseded => Self::new(StatusCode::CONFLICT, error.to_string()),

@@ -8,6 +8,7 @@
 mod analyses;
 mod charging;
 mod commands;
+mod drills;
 mod events;
 mod id_tags;
 mod journal;
@@ -23,6 +24,7 @@ use domain::{StationId, TokenId};
 use store::{Idempotency, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use crate::drill::{Drill, Measured};
 pub use crate::llm::Failure;
 pub use crate::llm::story::Claim;
 pub use crate::state::App;
@@ -73,6 +75,9 @@ pub enum AppError {
     /// The charger is connected to another node, which cannot be reached now.
     #[error("the node that holds the charger cannot be reached")]
     Unreachable,
+    /// This server was told not to do such things.
+    #[error("{0}")]
+    Disabled(&'static str),
     /// What is asked for was there once, and is kept no longer.
     #[error("{0}")]
     Forgotten(String),

@@ -1,6 +1,7 @@
 //! The command line. One file a command; this one names them.
 
 mod doctor;
+mod drill;
 mod healthcheck;
 mod migrate;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     Token(token::TokenCommand),
     /// Check that a server runs and is ready here (exit code 0 or 1), for containers
     Healthcheck(healthcheck::Healthcheck),
+    /// Load this container on purpose for a while, to see that the alerts fire
+    Drill(drill::DrillCommand),
     /// Check that this machine and these settings are fit to serve
     Doctor(doctor::Doctor),
     /// Write the generated references
@@ -92,6 +95,7 @@ impl Cli {
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
+            Command::Drill(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
             Command::GenerateDocs { dir } => generate_docs(&dir),
         }

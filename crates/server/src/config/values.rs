@@ -52,7 +52,7 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
 }
 
 /// A time in whole units, seconds unless said otherwise, between two bounds in seconds.
-pub(super) fn time_between<const MIN: u64, const MAX: u64>(text: &str) -> Result<Duration, String> {
+pub fn time_between<const MIN: u64, const MAX: u64>(text: &str) -> Result<Duration, String> {
     let time = time(text).ok_or_else(|| {
         format!("`{text}` is not a time; write it like 30, 30s, 1500ms, 5m or 1h")
     })?;

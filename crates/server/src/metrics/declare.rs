@@ -36,6 +36,16 @@ pub(super) enum Kind {
     Histogram,
 }
 
+impl Kind {
+    fn of(kind: MetricType) -> Self {
+        match kind {
+            MetricType::Counter => Self::Counter,
+            MetricType::Histogram => Self::Histogram,
+            MetricType::Gauge | MetricType::Info | MetricType::Unknown => Self::Gauge,
+        }
+    }
+}
+
 impl Declarations {
     /// Declares a metric without labels.
     pub(super) fn metric(
@@ -45,6 +55,26 @@ impl Declarations {
         metric: impl Metric,
     ) {
         self.labelled(name, &[], meaning, metric);
+    }
+
+    /// Declares a metric that only has a value when that is known. It is absent otherwise: a 0 would
+    /// be a figure.
+    pub(super) fn if_known<M: Metric + TypedMetric>(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        meaning: &'static str,
+        metric: Option<M>,
+    ) {
+        match metric {
+            Some(metric) => self.labelled(name, labels, meaning, metric),
+            None => self.list.push(Declared {
+                name,
+                kind: Kind::of(M::TYPE),
+                labels,
+                meaning,
+            }),
+        }
     }
 
     /// Declares a counter without labels.
@@ -79,11 +109,7 @@ impl Declarations {
         meaning: &'static str,
         metric: impl Metric,
     ) {
-        let kind = match metric.metric_type() {
-            MetricType::Counter => Kind::Counter,
-            MetricType::Histogram => Kind::Histogram,
-            MetricType::Gauge | MetricType::Info | MetricType::Unknown => Kind::Gauge,
-        };
+        let kind = Kind::of(metric.metric_type());
         // The encoder adds `_total` to counters by itself.
         let registered = name.strip_suffix("_total").unwrap_or(name);
         self.registry.register(registered, meaning, metric);

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ::http::Method;
 
@@ -33,10 +34,24 @@ fn busy() -> (Metrics, String) {
     metrics.llm.cost("m", 256_000_000);
     let snapshot = Snapshot {
         app_starts: 7,
-        stations: vec![("available", 5)],
-        connectors: vec![("faulted", 1)],
-        stations_online: 4,
+        network: Some(Network {
+            stations: vec![("available", 5)],
+            connectors: vec![("faulted", 1)],
+            stations_online: 4,
+            longest_fault_seconds: 61.5,
+            nodes: 3,
+            ..Network::default()
+        }),
         db_pool: vec![("idle", 2)],
+        db_pool_max: 8,
+        cgroup: Reading {
+            cpu_limit_cores: Some(0.5),
+            cpu_usage: Some(Duration::from_millis(1_250)),
+            cpu_periods: Some(10),
+            cpu_throttled_periods: Some(2),
+            memory_limit_bytes: Some(512),
+            memory_working_set_bytes: Some(100),
+        },
         ..Snapshot::default()
     };
     let text = metrics.render(&snapshot);
@@ -84,7 +99,16 @@ fn a_scrape_shows_the_contracts_names_to_the_letter() {
         r#"enchufe_llm_requests_total{model="m",outcome="ok"} 1"#,
         r#"enchufe_llm_cost_dollars_total{model="m"} 0.000256"#,
         r#"enchufe_db_pool_connections{state="idle"} 2"#,
+        "enchufe_db_pool_connections_max 8",
         "enchufe_db_queue_depth 0",
+        "enchufe_nodes 3",
+        "enchufe_connector_longest_fault_seconds 61.5",
+        "enchufe_cgroup_cpu_limit_cores 0.5",
+        "enchufe_cgroup_cpu_usage_seconds_total 1.25",
+        "enchufe_cgroup_cpu_periods_total 10",
+        "enchufe_cgroup_cpu_throttled_periods_total 2",
+        "enchufe_cgroup_memory_limit_bytes 512",
+        "enchufe_cgroup_memory_working_set_bytes 100",
         "# TYPE server_requests_total counter",
         "# TYPE enchufe_build_info gauge",
         "# TYPE http_request_duration_seconds histogram",
@@ -129,6 +153,22 @@ fn every_header_belongs_to_samples_and_every_sample_to_a_header() {
     assert_eq!(typed, samples);
     assert_eq!(typed, of_header("# HELP "));
     assert_eq!(typed, metrics.names().into_iter().collect());
+}
+
+#[test]
+fn what_is_not_known_is_absent_and_not_zero() {
+    let text = Metrics::new().render(&Snapshot::default());
+    for name in [
+        "enchufe_stations",
+        "enchufe_connectors",
+        "enchufe_connector_longest_fault_seconds",
+        "enchufe_charging_sessions_active",
+        "enchufe_nodes",
+        "enchufe_cgroup_",
+    ] {
+        assert!(!text.contains(name), "{name}");
+    }
+    assert!(text.contains("\napp_starts_total 0\n"), "{text}");
 }
 
 #[test]

@@ -92,6 +92,10 @@ const LEAST: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/journal/entries/{id}/analyze", "operator"),
     ("GET", "/api/v1/journal/entries/{id}/analyses", "viewer"),
     ("POST", "/api/v1/stations/{id}/analyze", "operator"),
+    ("GET", "/api/v1/drills", "viewer"),
+    ("POST", "/api/v1/drills", "operator"),
+    ("GET", "/api/v1/drills/{id}", "viewer"),
+    ("DELETE", "/api/v1/drills/{id}", "operator"),
     ("GET", "/api/v1/tokens", "admin"),
     ("POST", "/api/v1/tokens", "admin"),
     ("DELETE", "/api/v1/tokens/{id}", "admin"),
@@ -183,7 +187,8 @@ async fn a_configured_token_takes_the_place_of_the_one_before(backend: Backend) 
 }
 
 async fn every_endpoint_asks_for_its_role(backend: Backend) {
-    let server = Server::start(backend).await;
+    // Where drills are switched off, starting one is refused whoever asks.
+    let server = Server::start_with(backend, &[("DRILLS", "true")]).await;
     let document = server.anonymous().get("/openapi.json").await.expect(200);
     let paths = document["paths"].as_object().unwrap();
     let described = paths.iter().flat_map(|(path, item)| {

@@ -8,11 +8,14 @@ use serde_json::Value;
 use crate::support::{Access, Backend, Server};
 
 /// The paths of the contract that this server has so far.
-const CONTRACT: [&str; 30] = [
+const CONTRACT: [&str; 33] = [
     "/",
     "/health",
     "/healthz",
     "/bye",
+    "/riseload",
+    "/api/v1/drills",
+    "/api/v1/drills/{id}",
     "/api/v1/stations",
     "/api/v1/stations/{id}",
     "/api/v1/stations/{id}/availability",

@@ -12,6 +12,7 @@ both!(
     connectors_are_counted_as_they_come_go_and_change,
     starts_are_counted_over_restarts,
     gauges_show_what_is,
+    the_longest_fault_is_timed,
     no_label_holds_an_identity,
 );
 
@@ -129,6 +130,9 @@ async fn the_seed_names_are_there_to_the_letter(backend: Backend) {
         ("enchufe_stations", "gauge"),
         ("enchufe_connectors", "gauge"),
         ("enchufe_build_info", "gauge"),
+        ("enchufe_nodes", "gauge"),
+        ("enchufe_connector_longest_fault_seconds", "gauge"),
+        ("enchufe_db_pool_connections_max", "gauge"),
     ] {
         let line = format!("\n# TYPE {name} {kind}\n");
         assert!(
@@ -243,6 +247,35 @@ async fn requests_are_counted_by_their_route(backend: Backend) {
     same(metrics.value(&timed), 6.0, &timed);
     for raw in ["wp-login", "stations/A", "nobody", "BREW"] {
         assert!(!metrics.0.contains(raw), "{raw}");
+    }
+}
+
+/// What the kernel accounts to the container is shown as it is: here by another reader's account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_container_is_measured() {
+    let server = Server::start(Backend::Sqlite).await;
+    let cgroup = server::cgroup::Cgroup::own();
+    let (before, metrics, after) = (cgroup.read(), server.metrics().await, cgroup.read());
+    let shown = |name: &str| {
+        let name = format!("enchufe_cgroup_{name}");
+        let there = metrics.0.contains(&format!("\n{name} "));
+        there.then(|| metrics.value(&name))
+    };
+    assert_eq!(shown("cpu_limit_cores"), before.cpu_limit_cores);
+    assert_eq!(
+        shown("memory_limit_bytes").is_some(),
+        before.memory_limit_bytes.is_some()
+    );
+    assert_eq!(
+        shown("memory_working_set_bytes").is_some(),
+        before.memory_working_set_bytes.is_some()
+    );
+    let usage = shown("cpu_usage_seconds_total");
+    if let (Some(before), Some(after)) = (before.cpu_usage, after.cpu_usage) {
+        let between = before.as_secs_f64()..=after.as_secs_f64();
+        assert!(between.contains(&usage.unwrap()), "{usage:?} {between:?}");
+    } else {
+        assert_eq!(usage, None);
     }
 }
 
@@ -369,6 +402,7 @@ async fn gauges_show_what_is(backend: Backend) {
         ("enchufe_stations_online", 1.0),
         ("enchufe_ocpp_connections", 1.0),
         ("enchufe_charging_sessions_active", 1.0),
+        ("enchufe_nodes", 1.0),
     ] {
         assert!(metrics.0.contains(&format!("\n{series} ")), "{series}");
         same(metrics.value(series), value, series);
@@ -404,6 +438,47 @@ async fn gauges_show_what_is(backend: Backend) {
     }
     let ended = metrics.sum("enchufe_ocpp_disconnects_total", &["reason=\"closed\""]);
     same(ended, 1.0, "disconnects");
+}
+
+async fn the_longest_fault_is_timed(backend: Backend) {
+    let server = Server::start(backend).await;
+    let longest = async || {
+        let name = "enchufe_connector_longest_fault_seconds";
+        let metrics = server.metrics().await;
+        assert!(metrics.0.contains(&format!("\n{name} ")), "{name}");
+        metrics.value(name)
+    };
+    server
+        .enter_with("S", json!([{"connectors": [{}, {}]}]))
+        .await;
+    server.enter("T").await;
+    same(longest().await, 0.0, "no fault");
+    let set = async |path: &str, body: Value| {
+        server.operator().put(path, body).await.expect(200);
+    };
+    let (first, second) = (
+        "stations/S/evses/1/connectors/1",
+        "stations/S/evses/1/connectors/2",
+    );
+    let faulted = json!({"status": "faulted"});
+    let begun = std::time::Instant::now();
+    set(&format!("{first}/status"), faulted.clone()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+    set(&format!("{second}/status"), faulted.clone()).await;
+    set("stations/T/status", faulted.clone()).await;
+    // Reported again, it is the same fault.
+    set(&format!("{first}/status"), faulted).await;
+    let seconds = longest().await;
+    let most = begun.elapsed().as_secs_f64();
+    assert!((1.2..=most).contains(&seconds), "{seconds} of {most}");
+    // One that the operator took out of use is being seen to.
+    let decision = json!({"availability": "inoperative"});
+    set(&format!("{first}/availability"), decision).await;
+    let seconds = longest().await;
+    assert!(seconds < begun.elapsed().as_secs_f64() - 1.2, "{seconds}");
+    set("stations/S/status", json!({"status": "available"})).await;
+    set("stations/T/status", json!({"status": "available"})).await;
+    same(longest().await, 0.0, "repaired");
 }
 
 async fn no_label_holds_an_identity(backend: Backend) {

@@ -95,13 +95,39 @@ async fn while_postgres_is_away_people_are_told_soon_and_chargers_wait() {
         }
     };
     // Of a station whose charger waits too, and of one whose charger does not.
+    // The scraper gets what there is, and nothing made up for the rest.
+    let scraping = async {
+        for _ in 0..3 {
+            let asked = Instant::now();
+            let metrics = process.metrics().await;
+            let took = asked.elapsed();
+            assert!(took < Duration::from_millis(1500), "{took:?}");
+            assert_eq!(metrics.count("app_starts_total", &[]), 1);
+            for known in ["enchufe_ocpp_connections 1", "enchufe_db_queue_depth "] {
+                assert!(metrics.0.contains(&format!("\n{known}")), "{known}");
+            }
+            for unknown in [
+                "enchufe_stations",
+                "enchufe_nodes",
+                "enchufe_charging_sessions",
+            ] {
+                assert!(!metrics.0.contains(&format!("\n{unknown}")), "{unknown}");
+            }
+        }
+    };
     let writing = async |id: &str| {
         let asked = Instant::now();
         let path = format!("stations/{id}");
         let answer = operator.patch(&path, json!({"name": "Refused"})).await;
         refused_within(Duration::from_secs(8), asked, &answer);
     };
-    tokio::join!(readiness, reading, writing("CP-1"), writing("CP-2"));
+    tokio::join!(
+        readiness,
+        reading,
+        scraping,
+        writing("CP-1"),
+        writing("CP-2")
+    );
 
     tokio::task::block_in_place(|| cluster.start());
     charger.answer_to(&call).await.unwrap();

@@ -42,6 +42,7 @@ mod api_cache;
 mod api_commands;
 mod api_conditions;
 mod api_document;
+mod api_drills;
 mod api_events;
 mod api_id_tags;
 mod api_journal;
@@ -54,6 +55,8 @@ mod api_service;
 mod api_sessions;
 mod api_stations;
 mod api_status;
+
+mod drill_command;
 
 mod fault_kill;
 mod fault_postgres;

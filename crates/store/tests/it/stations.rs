@@ -11,6 +11,7 @@ both!(
     a_stale_decision_writes_nothing,
     a_removed_station_leaves_its_history,
     texts_come_back_as_they_were,
+    the_longest_fault_is_found_among_all_stations,
 );
 
 async fn an_id_is_entered_once(database: Database) {
@@ -118,6 +119,27 @@ async fn a_removed_station_leaves_its_history(database: Database) {
     assert_eq!(earlier[..], history[1..3]);
     // The id is free again.
     enter(&store, &["CP-1"]).await;
+}
+
+async fn the_longest_fault_is_found_among_all_stations(database: Database) {
+    use ConnectorStatus::{Available, Charging, Faulted};
+    let store = database.open().await;
+    assert_eq!(store.longest_fault().await.unwrap(), None);
+    let mut stations = enter(&store, &["CP-1", "CP-2", "CP-3"]).await;
+    assert_eq!(store.longest_fault().await.unwrap(), None);
+    let mut report = async |place: usize, status, seconds| {
+        let (station, commit) = reported(stations[place].clone(), status, seconds);
+        store.commit(commit).await.unwrap();
+        stations[place] = station;
+        store.longest_fault().await.unwrap()
+    };
+    assert_eq!(report(2, Charging, 5).await, None);
+    assert_eq!(report(0, Faulted, 20).await, Some(at(20)));
+    assert_eq!(report(1, Faulted, 10).await, Some(at(10)));
+    // Told again, it has lasted since the first time.
+    assert_eq!(report(1, Faulted, 30).await, Some(at(10)));
+    assert_eq!(report(1, Available, 40).await, Some(at(20)));
+    assert_eq!(report(0, Available, 50).await, None);
 }
 
 async fn texts_come_back_as_they_were(database: Database) {

@@ -93,6 +93,11 @@ impl Process {
         }
     }
 
+    /// Its number among the machine's processes.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     fn pid(&self) -> i32 {
         i32::try_from(self.child.id().unwrap()).unwrap()
     }
