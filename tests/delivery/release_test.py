@@ -76,7 +76,7 @@ def run(tally: Tally) -> None:
         )
     for name, story in STORIES.items():
         with tempfile.TemporaryDirectory() as folder:
-            faults = story(Path(folder))
+            faults = list(story(Path(folder)))
         tally.check(name, "\n".join(faults) or None)
 
 
