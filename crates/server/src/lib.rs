@@ -25,3 +25,4 @@ pub mod metrics;
 pub mod node;
 mod scrape;
 pub mod state;
+pub mod version;

@@ -26,6 +26,7 @@ use self::http::HttpMetrics;
 use self::llm::LlmMetrics;
 use self::process::Process;
 use crate::cgroup::Reading;
+use crate::version;
 
 pub use self::http::UNMATCHED;
 pub use self::llm::{LlmOperation, TokenType};
@@ -46,12 +47,6 @@ const COMMIT_SECONDS: [f64; 10] = [
 
 /// Writes that share a commit: one when idle, hundreds when everyone reconnects.
 const BATCH_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-
-/// The commit this binary was built from, if the build says so.
-const COMMIT: &str = match option_env!("BUILD_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
 
 /// A family whose series come into being when they are first counted.
 type Series<L, M> = Family<L, M, fn() -> M>;
@@ -522,8 +517,8 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
     declare_cgroup(&mut declare, &snapshot.cgroup);
     let build = Family::<BuildLabels, Gauge>::default();
     let labels = BuildLabels {
-        version: env!("CARGO_PKG_VERSION"),
-        commit: COMMIT,
+        version: version::VERSION,
+        commit: version::COMMIT,
     };
     build.get_or_create(&labels).set(1);
     declare.labelled(

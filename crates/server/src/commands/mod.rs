@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::{config, metrics};
+use crate::{config, metrics, version};
 
 /// Runs an electric-vehicle charging network: chargers speak OCPP to it, people and systems HTTP.
 #[derive(Debug, Parser)]
@@ -67,7 +67,8 @@ impl Cli {
 
     /// The command line with the variable of each setting in its help.
     fn designed() -> clap::Command {
-        Self::command().mut_subcommands(|command| {
+        let whole = Self::command().version(version::VERSION_WITH_COMMIT.as_str());
+        whole.mut_subcommands(|command| {
             let has_settings = command
                 .get_arguments()
                 .any(|arg| arg.get_id() == "data_dir");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::sources::{settings, variable};
+use super::sources::{URLS_WITH_PASSWORDS, settings, variable};
 use super::{DERIVED_DEFAULTS, MIN_TOKEN_LENGTH, SECRETS};
 
 const INTRODUCTION: &str = "\
@@ -79,6 +79,13 @@ pub fn reference() -> String {
     for secret in SECRETS {
         let (name, meaning) = (secret.variable, secret.meaning);
         let _ = writeln!(text, "| `{name}` | `{name}_FILE` | {meaning} |");
+    }
+    for id in URLS_WITH_PASSWORDS {
+        let name = variable(id);
+        let _ = writeln!(
+            text,
+            "| `{name}` | `{name}_FILE` | The setting `{id}`, when it holds a password. |"
+        );
     }
     text.push_str(DEMO);
     text

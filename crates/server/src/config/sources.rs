@@ -21,6 +21,10 @@ const PREFIX: &str = "ENCHUFE_";
 /// Largest secret file read: tokens are far shorter, and a wrong path may name anything.
 const MAX_SECRET_FILE: u64 = 4_096;
 
+/// Settings that may hold a password, and so may also come from the file that `<variable>_FILE`
+/// names.
+pub(super) const URLS_WITH_PASSWORDS: [&str; 2] = ["database_url", "redis_url"];
+
 /// The settings given as flags. Flatten this into a command's arguments, then [`load`](Self::load).
 #[derive(Clone, Debug, Default)]
 pub struct Flags(Vec<Given>);
@@ -234,6 +238,8 @@ impl Layers {
             let id = rest.to_ascii_lowercase();
             if ids.contains(&id) && *name == variable(&id) {
                 self.add(name, Source::Environment, &id, text);
+            } else if let Some(id) = in_a_file(name) {
+                self.add_from_file(name, id, text, environment);
             } else if !is_secret(name) && !is_of_simulate(rest) && !is_from_kubernetes(rest, text) {
                 let known = ids.iter().map(|id| variable(id));
                 let secrets = SECRETS.iter().map(|secret| secret.variable.to_owned());
@@ -244,6 +250,25 @@ impl Layers {
                 };
                 self.faults.push(Fault::new(name, fault));
             }
+        }
+    }
+
+    /// Takes a URL from the file that the variable `name` names.
+    fn add_from_file(
+        &mut self,
+        name: &str,
+        id: &str,
+        path: &str,
+        environment: &[(String, String)],
+    ) {
+        if given(environment, &variable(id)).is_some() {
+            let fault = format!("{name} is set too; set one of the two");
+            return self.faults.push(Fault::new(variable(id), fault));
+        }
+        match read_bounded(Path::new(path)) {
+            // The file stands in for the variable, so a password is welcome in it.
+            Ok(text) => self.add(name, Source::Environment, id, text.trim()),
+            Err(fault) => self.faults.push(Fault::new(name, fault)),
         }
     }
 
@@ -352,6 +377,22 @@ fn wording(error: &clap::Error, text: &str) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+/// The setting whose value stands in the file that this variable names.
+fn in_a_file(name: &str) -> Option<&'static str> {
+    let name = name.strip_suffix("_FILE")?;
+    URLS_WITH_PASSWORDS
+        .into_iter()
+        .find(|id| variable(id) == name)
+}
+
+/// The text of a variable that is set. An empty one is not.
+fn given<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    environment
+        .iter()
+        .find(|(n, value)| n == name && !value.is_empty())
+        .map(|(_, value)| value.as_str())
+}
+
 fn is_secret(name: &str) -> bool {
     let name = name.strip_suffix("_FILE").unwrap_or(name);
     SECRETS.iter().any(|secret| secret.variable == name)
@@ -383,14 +424,8 @@ fn secret(
     environment: &[(String, String)],
 ) -> Result<Option<Secret>, Fault> {
     let name = setting.variable;
-    let get = |name: &str| {
-        let found = environment
-            .iter()
-            .find(|(n, value)| n == name && !value.is_empty());
-        found.map(|(_, value)| value.as_str())
-    };
     let file_name = format!("{name}_FILE");
-    let (name, text) = match (get(name), get(&file_name)) {
+    let (name, text) = match (given(environment, name), given(environment, &file_name)) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
             return Err(Fault::new(
@@ -401,10 +436,7 @@ fn secret(
         (Some(text), None) => (name, text.to_owned()),
         (None, Some(path)) => match read_bounded(Path::new(path)) {
             Ok(text) => (file_name.as_str(), text),
-            Err(error) => {
-                let fault = format!("`{path}` cannot be read ({error}); name a readable file");
-                return Err(Fault::new(file_name, fault));
-            }
+            Err(fault) => return Err(Fault::new(file_name, fault)),
         },
     };
     // Files written by editors and `echo` end in a line break that nobody means.
@@ -420,12 +452,15 @@ fn secret(
     Ok(Some(Secret::new(text)))
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<String> {
+fn read_bounded(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(MAX_SECRET_FILE)
-        .read_to_string(&mut text)?;
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_SECRET_FILE).read_to_string(&mut text))
+        .map_err(|error| {
+            let path = path.display();
+            format!("`{path}` cannot be read ({error}); name a readable file")
+        })?;
     Ok(text)
 }
 

@@ -233,6 +233,40 @@ fn a_secret_comes_from_its_variable_or_its_file_but_not_both() {
 }
 
 #[test]
+fn a_url_with_a_password_comes_from_its_file_too() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("url");
+    let url = "postgres://enchufe:pa55word@db/enchufe";
+    std::fs::write(&path, format!("{url}\n")).expect("written");
+    let path = path.to_str().expect("path");
+
+    let config = settle(&[], &[("DATABASE_URL_FILE", path)], "").expect("valid");
+    assert_eq!(config.database_url().expose(), url);
+    refused(
+        &[
+            ("DATABASE_URL", "postgres://db/other"),
+            ("DATABASE_URL_FILE", path),
+        ],
+        "",
+        "ENCHUFE_DATABASE_URL: ENCHUFE_DATABASE_URL_FILE is set too; set one of the two",
+    );
+    refused(
+        &[("REDIS_URL_FILE", path)],
+        "",
+        "ENCHUFE_REDIS_URL_FILE: `postgres://` is not served here; \
+         write it like redis://host:6379, or rediss://host:6379 for TLS",
+    );
+    refused(
+        &[("DATABASE_URL_FILE", "/nowhere/url")],
+        "",
+        "ENCHUFE_DATABASE_URL_FILE: `/nowhere/url` cannot be read (No such file or directory \
+         (os error 2)); name a readable file",
+    );
+    // No other setting is read from a file of its own.
+    assert!(settle(&[], &[("LOG_FILE", path)], "").is_err());
+}
+
+#[test]
 fn the_log_settings_are_checked() {
     let config =
         settle(&["--log-format=json"], &[("LOG", "info,server=debug")], "").expect("valid");
