@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The checks of monitoring/: all of them, or those named.
 
-    run.py [rules] [notify] [live] [loop]      with TEST_BINARY=path/to/enchufe for the last two
+    run.py [rules] [notify] [quota] [live] [loop]      with TEST_BINARY=path/to/enchufe for the last three
 
 It prints a line for each thing tried and ends with 0 only if all were as they should be.
 """
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.tools import Tally  # noqa: E402
 
-CHECKS = ("files", "rules", "notify", "live", "loop")
+CHECKS = ("files", "rules", "notify", "quota", "live", "loop")
 
 
 def main(wanted: list[str]) -> int:

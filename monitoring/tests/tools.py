@@ -20,6 +20,8 @@ PACKAGES = {
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
     "openssl": "openssl",
 }
+# Alertmanager reads its own templates from here, and no option says otherwise.
+TEMPLATES = "usr/share/prometheus/alertmanager"
 # As those call them who do not package for Debian.
 OTHER_NAMES = {
     "prometheus-alertmanager": "alertmanager",
@@ -31,8 +33,7 @@ OTHER_NAMES = {
 def program(name: str) -> str:
     """Where a program is: installed, or unpacked beside the other test services.
 
-    Debian's packages start a service when they are installed. Unpacking them runs nothing, needs
-    no root, and leaves the machine as it was.
+    Debian's packages start a service when they are installed. Unpacking them runs nothing.
     """
     for known in (name, OTHER_NAMES.get(name)):
         if known and (found := shutil.which(known)):
@@ -40,7 +41,20 @@ def program(name: str) -> str:
     unpacked = PROGRAMS / "usr/bin" / name
     if not unpacked.is_file():
         unpack(PACKAGES[name])
+    if name == "prometheus-alertmanager":
+        lay_out(TEMPLATES)
     return str(unpacked)
+
+
+def lay_out(folder: str) -> None:
+    """Puts a package's files where its program looks for them, unless they are there."""
+    target, source = Path("/") / folder, PROGRAMS / folder
+    if target.exists():
+        return
+    try:
+        shutil.copytree(source, target)
+    except OSError as error:
+        raise SystemExit(f"the checks need {target}: be root, or install the package ({error})") from error
 
 
 def unpack(package: str) -> None:

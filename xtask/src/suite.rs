@@ -31,7 +31,7 @@ pub fn test() -> Result<()> {
             monitoring::run(&binary, &settings, tally)
         });
         report.step("delivery", |tally| {
-            verify::run(&binary, &settings, &[], tally)
+            verify::run(&binary, &settings, &verify::WITHOUT_IMAGE, tally)
         });
     }
     report.close()

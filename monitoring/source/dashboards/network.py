@@ -52,6 +52,10 @@ def stations(settings: dict):
             Query("sum(enchufe_ocpp_connections{<service>})"),
         ),
         over_time(
+            "Nodes", "Nodes of the network that live.", "short",
+            Query("max by (namespace, environment) (enchufe_nodes{<network>})", "{{environment}}"), width=24, height=5,
+        ),
+        over_time(
             "Stations by state", "Every station, by its derived state.", "short",
             Query("sum by (status) (max by (namespace, environment, status) (enchufe_stations{<network>}))", "{{status}}"),
             stacked=True,

@@ -20,7 +20,7 @@ use crate::shell::{cmd, wait};
 /// A server is ready in a fraction of this.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Longer than the server's own patience with open connections.
-const STOP_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_mins(2);
 /// Lines of a log that an error shows.
 const SHOWN: usize = 40;
 /// Between looks at whether it is ready.

@@ -124,17 +124,16 @@ impl App {
     /// Sees to it that this secret is an admin's, and that no secret configured before it still
     /// is: who changes the setting means to shut out whoever knows the old one.
     pub async fn configure_admin(&self, secret: &str) -> Result<(), AppError> {
-        let own = hash(secret);
-        let current = match self.store.token_by_hash(&own).await? {
-            Some(token) => token.id,
-            None => {
-                let name = CONFIGURED.to_owned();
-                match self.keep_token(name, Role::Admin, secret, None).await {
-                    Ok(token) => token.id,
-                    // Another node with the same setting was quicker.
-                    Err(AppError::Conflict(_)) => return Ok(()),
-                    Err(error) => return Err(error),
-                }
+        let known = self.store.token_by_hash(&hash(secret)).await?;
+        let current = if let Some(token) = known {
+            token.id
+        } else {
+            let name = CONFIGURED.to_owned();
+            match self.keep_token(name, Role::Admin, secret, None).await {
+                Ok(token) => token.id,
+                // Another node with the same setting was quicker.
+                Err(AppError::Conflict(_)) => return Ok(()),
+                Err(error) => return Err(error),
             }
         };
         let mut after = None;

@@ -2,8 +2,8 @@
 //!
 //! Each thread burns a part of every few milliseconds and sleeps for the rest. How large a part is
 //! steered ten times a second by what the kernel accounts to the whole container: what the service
-//! itself uses is not used once more, so it always gets what it needs, and the threads have the
-//! lowest priority besides. From [`PRESS_FROM`] on, every fifth step is burned without a pause: the
+//! itself uses is not used once more, so it always gets what it needs, and the threads have a low
+//! priority besides. From [`PRESS_FROM`] on, every fifth step is burned without a pause: the
 //! container then reaches its limit and is held up for a moment, which is what the alert looks for,
 //! and the steps between make up for it.
 //!

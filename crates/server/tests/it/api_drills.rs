@@ -1,7 +1,6 @@
 //! Load drills: who may, within which bounds, one at a time, and what is left of it afterwards:
 //! nothing (pitfall 18).
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -477,9 +476,9 @@ async fn health_p99(client: &Client, calls: usize) -> Duration {
 
 /// Without a quota, a drill that keeps a core busy leaves the service quick.
 ///
-/// On a machine that has something else to do on all of its cores, `/health` may take long whatever
-/// the server does. So each round measures right before the drill as well, and a round counts only
-/// when it was quick then; that none was is a failure that says so.
+/// Each round measures right before the drill as well, because on a machine that is busy with
+/// something else `/health` takes long whatever the server does. There it must not take much longer
+/// than without the drill, and the test says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_stays_quick_during_a_drill() {
     const BOUND: Duration = Duration::from_millis(50);
@@ -491,7 +490,7 @@ async fn health_stays_quick_during_a_drill() {
     // Tests that themselves run under a quota ask for half of it, which nobody has to wait for.
     let quota = server::cgroup::Cgroup::own().read().cpu_limit_cores;
     let cpu = if quota.is_some() { 0.5 } else { 0.95 };
-    let mut rounds = BTreeMap::new();
+    let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let idle = health_p99(&anonymous, CALLS / 2).await;
         let body = json!({"cpu": cpu, "duration": "5m"});
@@ -499,19 +498,20 @@ async fn health_stays_quick_during_a_drill() {
         let during = health_p99(&anonymous, CALLS).await;
         let burned = operator.get(&path(&drill)).await.expect(200);
         operator.delete(&path(&drill)).await.expect(204);
-        let used = burned["measured"]["cpu_used_cores"].as_f64().unwrap();
-        let target = burned["measured"]["cpu_target_cores"].as_f64().unwrap();
+        let measured = |name: &str| burned["measured"][name].as_f64().unwrap();
+        let (used, target) = (measured("cpu_used_cores"), measured("cpu_target_cores"));
         println!("round {round}: p99 {idle:?} before, {during:?} at {used} of {target} cores");
         // The drill must have been one.
-        let burned = used > 0.5 * target;
-        if during <= BOUND && burned {
+        if during <= BOUND && used > 0.8 * target {
             return;
         }
-        rounds.insert(round, (idle, during, used));
-        if idle <= BOUND / 2 && burned {
-            // The machine was idle enough: once may be bad luck, again is the drill's doing.
-            assert!(rounds.len() < 3, "/health is slow in a drill: {rounds:?}");
-        }
+        rounds.push((idle, during));
     }
-    panic!("the machine is too busy to tell: {rounds:?}");
+    println!("the machine is too busy with something else to be held to {BOUND:?}");
+    let busy =
+        |(idle, during): &(Duration, Duration)| *idle > BOUND / 4 && *during <= *idle * 3 + BOUND;
+    assert!(
+        rounds.iter().all(busy),
+        "/health is slow in a drill: {rounds:?}"
+    );
 }
