@@ -7,8 +7,8 @@ use domain::event::{Event, EventKind, NewEvent};
 use domain::session::{Limits, Session, Stop, StopReason};
 use domain::station::Location;
 use domain::{
-    CommandId, EntryId, IdTagStatus, NodeId, Role, Sentiment, SessionId, StationId, TokenId,
-    WattHours,
+    CommandId, DrillEnd, DrillId, DrillLoad, EntryId, IdTagStatus, NodeId, Role, Sentiment,
+    SessionId, StationId, TokenId, WattHours,
 };
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -111,6 +111,19 @@ fn of_the_rest() -> Vec<NewEvent> {
             model: text(),
         },
         EventKind::JournalCleared {},
+        EventKind::DrillStarted {
+            drill_id: DrillId(Uuid::nil()),
+            node: text(),
+            load: DrillLoad {
+                memory: 0.3,
+                ..DrillLoad::default()
+            },
+        },
+        EventKind::DrillEnded {
+            drill_id: DrillId(Uuid::nil()),
+            node: text(),
+            outcome: DrillEnd::Aborted,
+        },
     ];
     let event = |kind| NewEvent {
         at: at(0),
