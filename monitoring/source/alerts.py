@@ -403,18 +403,27 @@ DEPENDENCIES = [
 
 ANALYSES = "sum by (<by>, model) (increase(enchufe_llm_requests_total{<service>}[<window>]))"
 
+# The model had no part in what the server itself did not ask it.
+ASKED = ANALYSES.replace(
+    "{<service>}", '{<service>, outcome!~"busy|over_budget|resting"}'
+)
+FAILED = ANALYSES.replace(
+    "{<service>}", '{<service>, outcome!~"ok|busy|over_budget|resting"}'
+)
+
+# What the server is set to unless it is told otherwise: docs/configuration.md.
+LLM_TIMEOUT_SECONDS = 20
+LLM_TOKENS_PER_DAY = 1_000_000
+
 MODEL = [
     Alert(
         "EnchufeModelErrorsHigh",
         severity="high",
         hold="5m",
         when=Condition(
-            share(
-                ANALYSES.replace("{<service>}", '{<service>, outcome!="ok"}'), ANALYSES
-            ),
-            ">", 0.2, "ratio", step=0.02,
+            share(FAILED, ASKED), ">", 0.2, "ratio", step=0.02,
         ),
-        unless_quiet=Condition(ANALYSES, ">=", 5, "requests", step=1),
+        unless_quiet=Condition(ASKED, ">=", 5, "requests", step=1),
         window="15m",
         summary="The language model fails",
         description="{{ $value | humanizePercentage }} of the requests to {{ $labels.model }} "
@@ -433,7 +442,8 @@ MODEL = [
               )
             )
             """,
-            ">", 30, "seconds", step=1,
+            # Beyond the timeout no answer is waited for.
+            ">", LLM_TIMEOUT_SECONDS * 3 // 4, "seconds", step=1,
         ),
         unless_quiet=Condition(ANALYSES, ">=", 5, "requests", step=1),
         window="15m",
@@ -448,12 +458,14 @@ MODEL = [
         hold="5m",
         when=Condition(
             "sum by (<by>, model) (increase(gen_ai_client_token_usage_sum{<service>}[<window>]))",
-            ">", 1_000_000, "tokens", step=10_000,
+            # At the budget itself the server stops.
+            ">", LLM_TOKENS_PER_DAY * 8 // 10, "tokens", step=10_000,
         ),
         window="1d",
-        summary="The language model's tokens exceed the budget",
+        summary="The language model's tokens run out",
         description="{{ $labels.model }} has used {{ $value | humanize }} tokens within <window>; "
-        "the budget is <limit>.",
+        "the bound is <limit>. At the budget of a day (llm_tokens_per_day) the server stops "
+        "asking it.",
         dashboard="model",
     ),
 ]  # fmt: skip

@@ -288,15 +288,22 @@ def analyses(share: float, in_15_minutes: float) -> State:
     return {name % "ok": Counter(rate * (1 - share)), name % "timed_out": Counter(rate * share)}
 
 
+def not_asked(in_15_minutes: float) -> State:
+    """What the server did not ask the model: no failure of the model."""
+    name = f'enchufe_llm_requests_total{{{LABELS},model="m1",outcome="%s"}}'
+    reasons = ("busy", "over_budget", "resting")
+    return {name % reason: Counter(in_15_minutes / 900) for reason in reasons}
+
+
 def model_slow(seconds: float, in_15_minutes: float) -> State:
     bucket = f'gen_ai_client_operation_duration_seconds_bucket{{{LABELS},model="m1",operation="chat",error_type="",le="%s"}}'
-    part = (seconds - 20) / 20
+    part = (seconds - 10) / 10
     below = (0.9 - part) / (1 - part)
     rate = in_15_minutes / 900
     return {
         **analyses(0, in_15_minutes),
-        bucket % "20.0": Counter(rate * below),
-        bucket % "40.0": Counter(rate),
+        bucket % "10.0": Counter(rate * below),
+        bucket % "20.0": Counter(rate),
         bucket % "+Inf": Counter(rate),
     }
 
@@ -535,23 +542,23 @@ CASES = [
         fires_after=reaching(15 * MINUTE, 5, 5.5, 15) + 5 * MINUTE,
         labels=MODEL,
         says="21% of the requests to m1 failed over the last 15m; the bound is 20%.",
-        good=lambda _: analyses(0, 90),
+        good=lambda _: {**analyses(0, 90), **not_asked(900)},
     ),
     Case(
         "EnchufeModelSlow",
         same(model_slow),
         fires_after=reaching(15 * MINUTE, 5, 5.5, 15) + 5 * MINUTE,
         labels=MODEL,
-        says="One answer in ten of m1 took longer than 30.5s over the last 15m; the bound is 30 s.",
-        good=lambda _: model_slow(21, 900),
+        says="One answer in ten of m1 took longer than 15.5s over the last 15m; the bound is 15 s.",
+        good=lambda _: model_slow(11, 900),
     ),
     Case(
         "EnchufeModelTokensHigh",
         same(tokens),
-        fires_after=reaching(DAY, 1_000_000, 1_005_000, 60) + 5 * MINUTE,
+        fires_after=reaching(DAY, 800_000, 805_000, 60) + 5 * MINUTE,
         step=60,
         labels=MODEL,
-        says="m1 has used 1.004M tokens within 1d; the budget is 1,000,000 tokens.",
+        says="m1 has used 803.3k tokens within 1d; the bound is 800,000 tokens. At the budget of a day (llm_tokens_per_day) the server stops asking it.",
         good=lambda _: tokens(0, None),
         after=HOUR,
     ),
