@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::story::{Claim, Facts, MAX_CITES, MAX_CLAIMS, Story};
-use super::text::{has_control, on_one_line, sentences};
+use super::text::{has_control, legible, may_be};
 use super::{Reading, TOPICS, embedded};
 
 /// Longest summary, in characters: two long sentences.
@@ -16,8 +16,11 @@ pub(super) const MAX_SUMMARY: usize = 600;
 pub(super) const MAX_TOPIC: usize = 60;
 /// Longest claim, in characters.
 pub(super) const MAX_CLAIM: usize = 400;
-/// Places in an answer at which an object is tried to be read: some models think aloud first.
-const MAX_TRIES: usize = 32;
+/// Places in an answer at which an object is tried to be read, from its end: some models think
+/// aloud first, and draft.
+const MAX_TRIES: usize = 10_000;
+/// Sentences of a summary.
+const SENTENCES: usize = 2;
 
 /// What is wrong with an answer, in words of our own.
 pub(super) type Fault = &'static str;
@@ -36,16 +39,15 @@ pub(super) fn reading(text: &str, about: &str) -> Result<Reading, Fault> {
     let word = raw.sentiment.trim().to_lowercase();
     let sentiment = Sentiment::from_word(&word)
         .ok_or("the sentiment is not one of positive, negative and neutral")?;
-    let summary = on_one_line(&raw.summary);
+    let summary = legible(&raw.summary);
     if has_control(&summary) || summary.chars().count() > MAX_SUMMARY {
         return Err("the summary is too long, or cannot be read");
     }
-    if sentences(&summary).len() != 2 {
+    if !may_be(&summary, SENTENCES) {
         return Err("the summary does not have exactly two sentences");
     }
-    let topics: Vec<String> = raw.topics.iter().map(|topic| on_one_line(topic)).collect();
-    let fits =
-        |topic: &String| (1..=MAX_TOPIC).contains(&topic.chars().count()) && !has_control(topic);
+    let topics: Vec<String> = raw.topics.iter().map(|topic| legible(topic)).collect();
+    let fits = |topic: &String| reads(topic, MAX_TOPIC);
     let distinct: HashSet<String> = topics.iter().map(|topic| topic.to_lowercase()).collect();
     if !TOPICS.contains(&topics.len()) || distinct.len() < topics.len() || !topics.iter().all(fits)
     {
@@ -95,9 +97,8 @@ pub(super) fn story(text: &str, facts: &Facts) -> Result<Story, Fault> {
 }
 
 fn claim(raw: &RawClaim, facts: &Facts) -> Option<Claim> {
-    let text = on_one_line(&raw.text);
-    let readable = (1..=MAX_CLAIM).contains(&text.chars().count()) && !has_control(&text);
-    if !readable || raw.cites.is_empty() || raw.cites.len() > MAX_CITES {
+    let text = legible(&raw.text);
+    if !reads(&text, MAX_CLAIM) || raw.cites.is_empty() || raw.cites.len() > MAX_CITES {
         return None;
     }
     let mut claim = Claim {
@@ -110,9 +111,16 @@ fn claim(raw: &RawClaim, facts: &Facts) -> Option<Claim> {
     Some(claim)
 }
 
-/// The first object in a text that is what it should be: alone, in a fence, or amid words.
+/// Whether a text says something, at no greater length.
+fn reads(text: &str, longest: usize) -> bool {
+    let says = text.chars().any(char::is_alphanumeric);
+    says && text.chars().count() <= longest && !has_control(text)
+}
+
+/// The last object in a text that is what it should be: alone, in a fence, or amid words. What
+/// stands before it was a draft.
 fn object<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let mut places = text.match_indices('{').map(|(at, _)| at).take(MAX_TRIES);
+    let mut places = text.rmatch_indices('{').map(|(at, _)| at).take(MAX_TRIES);
     places.find_map(|at| {
         let mut read = serde_json::Deserializer::from_str(&text[at..]).into_iter();
         read.next()?.ok()
@@ -151,6 +159,72 @@ mod tests {
     }
 
     #[test]
+    fn of_several_objects_the_last_one_is_the_answer() {
+        let mut draft = good();
+        draft["sentiment"] = json!("negative");
+        let (draft, plain) = (draft.to_string(), good().to_string());
+        for text in [
+            format!("<think>maybe {draft}, no</think>{plain}"),
+            format!("{}{draft} {plain} {{done}}", "{x} ".repeat(500)),
+        ] {
+            let reading = reading(&text, ENTRY).unwrap();
+            assert_eq!(reading.sentiment, Sentiment::Positive, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_gets_nowhere() {
+        let mut hidden = good();
+        hidden["summary"] = json!("The \u{202e}contactor was\u{200b} replaced. It works again.");
+        hidden["topics"] = json!(["contac\u{200b}tor", "\u{2066}repair"]);
+        let reading = reading(&hidden.to_string(), ENTRY).unwrap();
+        assert_eq!(
+            reading.summary,
+            "The contactor was replaced. It works again."
+        );
+        assert_eq!(reading.topics, ["contactor", "repair"]);
+    }
+
+    #[test]
+    fn a_right_answer_in_another_language_is_taken() {
+        for (entry, summary) in [
+            (
+                "Remplacé le contacteur de la borne 4",
+                "Contacteur remplacé après une recherche difficile. Une vérification est prévue lundi.",
+            ),
+            (
+                "Schütz an der Säule in der Tiefgarage getauscht, es war alt",
+                "Der Techniker tauschte das Schütz. Eine Messung folgt nächste Woche.",
+            ),
+            (
+                "Sostituito il contattore della colonnina 4, la porta era bloccata",
+                "Contattore sostituito. Un nuovo controllo verrà eseguito lunedì prossimo.",
+            ),
+            (
+                "Troquei o contator da estação que estava na garagem",
+                "O contator foi trocado. Haverá nova visita na segunda-feira seguinte.",
+            ),
+            (
+                "コンタクタを交換した",
+                "コンタクタを交換した。月曜に温度を確認する予定だ。",
+            ),
+            ("更换了接触器", "技术人员更换了接触器。周一将检查温度。"),
+            ("कॉन्टैक्टर बदला", "कॉन्टैक्टर बदला गया। सोमवार को जाँच होगी।"),
+            ("Replaced fuse", "1. The fuse was replaced. 2. All is well."),
+            (
+                "Replaced fuse",
+                "The fuse was replaced at 5 p.m. Monday. All is well.",
+            ),
+        ] {
+            let mut answer = good();
+            answer["summary"] = json!(summary);
+            answer["topics"] = json!(["接触器", "जाँच"]);
+            let read = reading(&answer.to_string(), entry);
+            assert!(read.is_ok(), "{summary}: {read:?}");
+        }
+    }
+
+    #[test]
     fn what_is_a_little_different_is_tidied() {
         let mut loose = good();
         loose["sentiment"] = json!(" Positive ");
@@ -182,6 +256,8 @@ mod tests {
             ("topics", json!(["a", "b", "c", "d", "e"])),
             ("topics", json!(["a", "A"])),
             ("topics", json!(["a", " "])),
+            ("topics", json!(["a", "\u{200b}\u{202e}"])),
+            ("topics", json!(["a", "?!"])),
             ("topics", json!(["a", long])),
             ("topics", json!("a, b")),
             ("topics", json!(null)),

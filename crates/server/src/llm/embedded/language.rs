@@ -27,8 +27,20 @@ const SPANISH: [&str; 64] = [
     "y", "ya",
 ];
 
-/// Least letters of a text whose language is told apart from one that is not ours.
-const ENOUGH: usize = 24;
+/// Those of them that a neighbour has too: Portuguese writes "as" and "do", German "an" and "was",
+/// and what Spanish has of French, Italian, Catalan and Portuguese is most of its small words. By
+/// themselves they make nothing certain.
+const SHARED: [&str; 69] = [
+    "al", "all", "an", "as", "at", "be", "by", "can", "como", "con", "de", "del", "desde", "do",
+    "dos", "en", "entre", "era", "es", "esta", "este", "for", "from", "ha", "had", "han", "has",
+    "have", "in", "into", "is", "la", "las", "le", "lo", "los", "more", "ni", "nos", "not", "o",
+    "of", "off", "on", "one", "or", "otra", "otro", "our", "out", "over", "para", "por", "porque",
+    "que", "se", "si", "sobre", "solo", "su", "sus", "todo", "un", "una", "up", "was", "we",
+    "will", "y",
+];
+
+/// Telling words from which on a language is certain.
+const TELLING: usize = 2;
 
 impl Language {
     /// The likelier of the two.
@@ -48,7 +60,8 @@ impl Language {
     }
 }
 
-/// Whether two texts are in different languages beyond doubt. In doubt they are not.
+/// Whether of two texts one is in English and the other in Spanish, beyond doubt. Other languages
+/// are not told apart: there are too many of them, and they share their small words.
 pub(crate) fn differ(one: &str, other: &str) -> bool {
     match (certain(one), certain(other)) {
         (Some(one), Some(other)) => one != other,
@@ -56,32 +69,46 @@ pub(crate) fn differ(one: &str, other: &str) -> bool {
     }
 }
 
-/// The language of a text, when it is certain.
-fn certain(text: &str) -> Option<Lang> {
-    let (english, spanish) = evidence(text);
-    if english >= 2 && spanish == 0 {
-        return Some(Lang::Eng);
-    }
-    if spanish >= 2 && english == 0 {
-        return Some(Lang::Spa);
-    }
-    if text.chars().filter(|c| c.is_alphabetic()).count() < ENOUGH || english + spanish > 2 {
-        return None;
-    }
-    let told = whatlang::detect(text)?;
-    told.is_reliable().then(|| told.lang())
+/// The language of a text, when it is certain: it has words of one of the two and none of the
+/// other, one of them at least is no neighbour's, and letter statistics do not hold against it.
+fn certain(text: &str) -> Option<Language> {
+    let language = match evidence(text) {
+        (TELLING.., 0) => Language::English,
+        (0, TELLING..) => Language::Spanish,
+        _ => return None,
+    };
+    let own = words(text).any(|word| tells(&word).is_some() && !SHARED.contains(&word.as_str()));
+    let told = whatlang::detect(text).filter(whatlang::Info::is_reliable);
+    let third = told.is_some_and(|told| !matches!(told.lang(), Lang::Eng | Lang::Spa));
+    (own && !third).then_some(language)
 }
 
 /// How many of the telling words of each language there are.
 fn evidence(text: &str) -> (usize, usize) {
+    words(text).fold((0, 0), |(english, spanish), word| match tells(&word) {
+        Some(Language::English) => (english + 1, spanish),
+        Some(Language::Spanish) => (english, spanish + 1),
+        None => (english, spanish),
+    })
+}
+
+/// The language that a word tells of.
+fn tells(word: &str) -> Option<Language> {
+    if ENGLISH.contains(&word) {
+        Some(Language::English)
+    } else if SPANISH.contains(&word) || word.contains('ñ') {
+        Some(Language::Spanish)
+    } else {
+        None
+    }
+}
+
+/// The words of a text, in small letters.
+fn words(text: &str) -> impl Iterator<Item = String> {
     let lower = text.to_lowercase();
     let words = lower.split(|c: char| !c.is_alphabetic());
-    let (mut english, mut spanish) = (0, 0);
-    for word in words.filter(|word| !word.is_empty()) {
-        english += usize::from(ENGLISH.contains(&word));
-        spanish += usize::from(SPANISH.contains(&word) || word.contains('ñ'));
-    }
-    (english, spanish)
+    let words = words.filter(|word| !word.is_empty());
+    words.map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]
@@ -112,14 +139,50 @@ mod tests {
     fn in_doubt_two_texts_do_not_differ() {
         let english = "The charger was repaired and it works again";
         let spanish = "El cargador fue reparado y ya funciona otra vez";
-        let german = "Der Lader wurde repariert und funktioniert seitdem wieder einwandfrei";
-        assert!(differ(english, spanish) && differ(spanish, english) && differ(german, spanish));
+        assert!(differ(english, spanish) && differ(spanish, english));
         assert!(!differ(english, "It is fixed and the bay is open"));
         for unclear in ["OK", "CP-12 offline 3x", "Firmware 1.4.2", ""] {
             assert!(
                 !differ(unclear, spanish) && !differ(unclear, english),
                 "{unclear}"
             );
+        }
+    }
+
+    /// An entry, and a right summary of it, in languages that share words with the two.
+    #[test]
+    fn a_third_language_is_left_alone() {
+        for (entry, summary) in [
+            (
+                "Remplacé le contacteur de la borne 4 sur le parking\nPièce difficile à trouver, on a \
+                 cherché en vain\nVérifier la température lundi",
+                "Contacteur remplacé après une recherche difficile. Une vérification est prévue lundi.",
+            ),
+            (
+                "Schütz an der Säule in der Tiefgarage getauscht\nDer Deckel war festgerostet\n\
+                 Was noch fehlt, am Montag messen",
+                "Das Schütz wurde trotz eines verrosteten Deckels getauscht. Es folgt eine Messung.",
+            ),
+            (
+                "Sostituito il contattore della colonnina 4, la porta era bloccata\n\
+                 Non si trovava il pezzo\nTornare con la chiave",
+                "Contattore sostituito nonostante qualche difficoltà. Un controllo verrà eseguito.",
+            ),
+            (
+                "Troquei o contator da estação que estava na garagem\nA peça demorou\n\
+                 Voltar segunda-feira",
+                "O contator foi trocado apesar da demora. As medições do posto vão ser feitas.",
+            ),
+            (
+                "コンタクタを交換した",
+                "コンタクタを交換した。月曜に温度を確認する。",
+            ),
+            ("更换了接触器", "技术人员更换了接触器。周一将检查温度。"),
+            ("कॉन्टैक्टर बदला", "कॉन्टैक्टर बदला गया। सोमवार को जाँच होगी।"),
+        ] {
+            assert!(!differ(entry, summary), "{summary}");
+            // Nor does a summary in English or Spanish pass for the other of the two.
+            assert!(certain(summary).is_none(), "{summary}");
         }
     }
 }

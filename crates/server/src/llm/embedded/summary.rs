@@ -1,6 +1,6 @@
 //! Two sentences, taken out of an entry.
 
-use crate::llm::text::{beginning, on_one_line, sentences};
+use crate::llm::text::{beginning, ends_alone, on_one_line, sentences};
 
 /// Longest sentence, in characters: two of them are a summary to be read at a glance.
 const MAX_SENTENCE: usize = 160;
@@ -44,9 +44,10 @@ fn sentence(text: &str) -> String {
     let sentence = format!("{capital}{}", letters.as_str());
     // An end that reads as one, whatever follows.
     let ended = sentence.trim_end_matches([',', ';', ':', '-', ' ']);
-    if ended.ends_with(['.', '!', '?', '…', '"', '”', '»', ')']) && sentences(ended).len() == 1
-    {
-        let closed = ended.ends_with(['.', '!', '?', '…']);
+    let is_stop = |c: char| matches!(c, '.' | '!' | '?' | '…') || ends_alone(c);
+    let is_quote = |c: char| matches!(c, '"' | '”' | '»' | ')');
+    if ended.ends_with(|c| is_stop(c) || is_quote(c)) && sentences(ended).len() == 1 {
+        let closed = ended.ends_with(is_stop);
         return if closed {
             ended.to_owned()
         } else {
