@@ -186,7 +186,11 @@ const NO_TOPICS: &str = "\
     actualizado anotar cambiado cambio comprobado comprobadas hecho instalado limpiado medido \
     abrir avisar buscar cerrar comprobar decidir enviar esperar hacer instalar llamar mandar medir \
     mirar preparar probar repetir seguir subir vigilar \
-    pedido pedir puesto puesta revisado revisar sustituido terminada terminado visto";
+    pedido pedir puesto puesta revisado revisar sustituido terminada terminado visto \
+    answered back came counted finished gone helped made moved opened pick picked ran roll rolled \
+    rolling stay stayed taken took turned waited waiting went \
+    atender atendido entender entendido entendidos llevar llevado pasar pasado quedar quedado \
+    venir venido";
 
 /// Fewest letters of a word that is taken for a topic though it is no term.
 const LEAST_LETTERS: usize = 4;
@@ -295,7 +299,7 @@ fn look_through(
 
 /// Whether a word looks like a verb of Spanish: what somebody did, or was doing.
 fn is_done(word: &str) -> bool {
-    let endings = ["ó", "aron", "ieron", "ando", "iendo"];
+    let endings = ["ó", "í", "aron", "ieron", "ando", "iendo"];
     endings.iter().any(|ending| word.ends_with(ending))
 }
 
@@ -327,6 +331,25 @@ mod tests {
         assert_eq!(
             topics[..3],
             ["manguera", "derivación a tierra", "fabricante"]
+        );
+    }
+
+    #[test]
+    fn what_somebody_did_is_no_topic() {
+        let topics = of(
+            ["Rolled back to 2.3", "Went fine", "Keep it"],
+            Language::English,
+        );
+        assert_eq!(topics, ["field work", "charging network"]);
+        let topics = of(
+            ["Atendí a los conductores", "Han entendido todo", "-"],
+            Language::Spanish,
+        );
+        assert!(
+            !topics
+                .iter()
+                .any(|topic| topic.starts_with("at") || topic.starts_with("ent")),
+            "{topics:?}"
         );
     }
 
