@@ -5,6 +5,7 @@
 //!    │
 //!    ▼
 //! asked ──► 429, 5xx, too slow: again, a little later, a few times
+//!    │  └──► 400, 422: at once, in a plainer way; that is remembered
 //!    │
 //!    ▼
 //! checked ─► does not hold: asked once more, told why
@@ -13,7 +14,7 @@
 //! own words.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -29,7 +30,7 @@ use url::Url;
 use super::breaker::Breaker;
 use super::prompt::{self, Question};
 use super::story::{Facts, Story};
-use super::wire::{self, Answer, Usage};
+use super::wire::{self, Answer, Dialect, Usage};
 use super::{Asked, Failure, Reading, answer};
 use crate::clock::Clock;
 use crate::config::{Config, LlmApi, Price};
@@ -66,6 +67,8 @@ pub struct Model {
     retries: usize,
     places: Semaphore,
     breaker: Breaker,
+    /// Whether the server was found to know only [`Dialect::Plain`].
+    plain: AtomicBool,
     budget: i64,
     price: Option<Price>,
     metrics: Arc<Metrics>,
@@ -115,6 +118,7 @@ impl Model {
             retries: usize::try_from(config.llm_retries)?,
             places: Semaphore::new(usize::try_from(config.llm_concurrency)?),
             breaker: Breaker::default(),
+            plain: AtomicBool::new(false),
             budget: config.llm_tokens_per_day,
             price: config
                 .llm_prices
@@ -231,7 +235,7 @@ impl Conversation<'_> {
             .with_max_delay(MAX_RETRY_PAUSE)
             .with_max_times(self.model.retries)
             .with_jitter();
-        let answer = (|| self.call(fault))
+        let answer = (|| self.call_as_understood(fault))
             .retry(pauses)
             .when(may_pass)
             .adjust(|failure, pause| match failure {
@@ -246,14 +250,45 @@ impl Conversation<'_> {
         if answer.refused {
             return Err(Failure::Refused);
         }
+        if answer.cut && answer.text.is_none() {
+            // It would think as long another time, and be paid for it.
+            return Err(Failure::Invalid(
+                "all its tokens were used up before it began",
+            ));
+        }
         Ok(answer
             .text
             .ok_or("there is no text in it")
             .and_then(|text| check(&text)))
     }
 
+    /// Sends the question, and once more in a plainer way to a server that does not take it.
+    async fn call_as_understood(&self, fault: Option<answer::Fault>) -> Result<Answer, Failure> {
+        let plain = &self.model.plain;
+        if plain.load(Ordering::Relaxed) {
+            return self.call(Dialect::Plain, fault).await.map_err(told);
+        }
+        match self.call(Dialect::Full, fault).await {
+            Err(Trouble::NotUnderstood) => {
+                let called = self.call(Dialect::Plain, fault).await;
+                if called.is_ok() && !plain.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        model = self.model.name,
+                        "the model's server takes no schema; it is asked without from now on"
+                    );
+                }
+                called.map_err(told)
+            }
+            called => called.map_err(told),
+        }
+    }
+
     /// Sends the question and reads what comes back, once.
-    async fn call(&self, fault: Option<answer::Fault>) -> Result<Answer, Failure> {
+    async fn call(
+        &self,
+        dialect: Dialect,
+        fault: Option<answer::Fault>,
+    ) -> Result<Answer, Trouble> {
         let model = self.model;
         let now = model.clock.now();
         if self
@@ -261,7 +296,7 @@ impl Conversation<'_> {
             .saturating_add(self.tokens.load(Ordering::Relaxed))
             >= model.budget
         {
-            return Err(Failure::OverBudget(until_tomorrow(now)));
+            return Err(Trouble::Failed(Failure::OverBudget(until_tomorrow(now))));
         }
         // The names of OpenTelemetry's conventions for generative AI.
         let span = tracing::info_span!(
@@ -277,13 +312,13 @@ impl Conversation<'_> {
             error.type = tracing::field::Empty,
         );
         let started = Instant::now();
-        let body = wire::request(model.api, model.name, self.question, fault).to_string();
-        let sent = body.len();
-        let called = tokio::time::timeout(model.timeout, model.exchange(body, now))
+        let body = wire::request(model.api, dialect, model.name, self.question, fault).to_string();
+        let mut bill = Bill::new(&self.tokens, body.len());
+        let called = tokio::time::timeout(model.timeout, model.exchange(body, now, &mut bill))
             .instrument(span.clone())
             .await
-            .unwrap_or(Err(Failure::TimedOut));
-        let error = called.as_ref().map_or_else(Failure::as_str, |_| "");
+            .unwrap_or(Err(Trouble::Failed(Failure::TimedOut)));
+        let error = called.as_ref().map_or_else(Trouble::as_str, |_| "");
         let seconds = started.elapsed().as_secs_f64();
         let metrics = &model.metrics.llm;
         metrics.called(model.name, LlmOperation::Chat, error, seconds);
@@ -298,40 +333,120 @@ impl Conversation<'_> {
             metrics.spent(model.name, TokenType::Output, usage.output);
             metrics.cost(model.name, cost(usage, model.price));
         }
-        // What is not told is guessed for the budget, and for nothing that is shown.
-        let usage = answer
-            .usage
-            .unwrap_or_else(|| Usage::guess(sent, received.len()));
-        self.tokens.fetch_add(usage.total(), Ordering::Relaxed);
+        bill.told = answer.usage;
         Ok(answer)
+    }
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+enum Trouble {
+    /// The server does not take a question put in this way (400, 422).
+    NotUnderstood,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl Trouble {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotUnderstood => Failure::Rejected.as_str(),
+            Self::Failed(failure) => failure.as_str(),
+        }
+    }
+}
+
+/// What is told of a trouble.
+fn told(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::NotUnderstood => Failure::Rejected,
+        Trouble::Failed(failure) => failure,
+    }
+}
+
+/// What a call costs. It is charged in the end whatever the end is, giving up included: the server
+/// may have done its work when nobody waits for it any more.
+struct Bill<'a> {
+    tokens: &'a AtomicI64,
+    /// Bytes sent.
+    sent: usize,
+    /// Bytes received.
+    received: usize,
+    /// What the server says that it cost.
+    told: Option<Usage>,
+    /// Whether it cost nothing: the server was not reached, or would not begin.
+    free: bool,
+}
+
+impl<'a> Bill<'a> {
+    const fn new(tokens: &'a AtomicI64, sent: usize) -> Self {
+        Self {
+            tokens,
+            sent,
+            received: 0,
+            told: None,
+            free: false,
+        }
+    }
+}
+
+impl Drop for Bill<'_> {
+    fn drop(&mut self) {
+        if !self.free {
+            // What is not told is guessed for the budget, and for nothing that is shown.
+            let usage = self.told;
+            let usage = usage.unwrap_or_else(|| Usage::guess(self.sent, self.received));
+            self.tokens.fetch_add(usage.total(), Ordering::Relaxed);
+        }
     }
 }
 
 impl Model {
     /// One HTTP exchange.
-    async fn exchange(&self, body: String, now: Timestamp) -> Result<Vec<u8>, Failure> {
+    async fn exchange(
+        &self,
+        body: String,
+        now: Timestamp,
+        bill: &mut Bill<'_>,
+    ) -> Result<Vec<u8>, Trouble> {
         let request = self.http.post(self.url.clone());
         let json = HeaderValue::from_static("application/json");
         let request = request.header(header::CONTENT_TYPE, json).body(body);
-        let mut response = request.send().await.map_err(|error| sort(&error))?;
+        let mut response = request.send().await.map_err(|error| {
+            bill.free = error.is_connect();
+            sort(&error)
+        })?;
         let status = response.status();
-        match status {
-            _ if status.is_success() => {}
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::Unauthorized),
+        // Told to come back, it was not begun; of other failures of a server nobody knows.
+        bill.free = !status.is_success()
+            && (!status.is_server_error() || status == StatusCode::SERVICE_UNAVAILABLE);
+        let failure = match status {
+            _ if status.is_success() => None,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(Failure::Unauthorized),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                return Err(Failure::RateLimited(retry_after(response.headers(), now)));
+                Some(Failure::RateLimited(retry_after(response.headers(), now)))
             }
-            _ if status.is_server_error() => return Err(Failure::ServerError),
+            _ if status.is_server_error() => Some(Failure::ServerError),
             _ => {
                 // The one thing that whoever configured it needs to know.
                 tracing::warn!(%status, model = self.name, "the model's server refuses the question");
-                return Err(Failure::Rejected);
+                if matches!(
+                    status,
+                    StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
+                ) {
+                    return Err(Trouble::NotUnderstood);
+                }
+                Some(Failure::Rejected)
             }
+        };
+        if let Some(failure) = failure {
+            return Err(Trouble::Failed(failure));
         }
         let mut read = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| sort(&error))? {
-            if read.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Failure::TooLarge);
+            bill.received += chunk.len();
+            if bill.received > MAX_ANSWER_BYTES {
+                return Err(Trouble::Failed(Failure::TooLarge));
             }
             read.extend_from_slice(&chunk);
         }
@@ -340,15 +455,15 @@ impl Model {
 }
 
 /// What failed below HTTP.
-fn sort(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() {
+fn sort(error: &reqwest::Error) -> Trouble {
+    Trouble::Failed(if error.is_timeout() {
         Failure::TimedOut
     } else if error.is_connect() {
         Failure::Unreachable
     } else {
         // It was reached, and broke off.
         Failure::ServerError
-    }
+    })
 }
 
 /// Whether asking again may help.

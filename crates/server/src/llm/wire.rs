@@ -20,6 +20,8 @@ pub(super) struct Answer {
     pub(super) text: Option<String>,
     /// Whether the model would not answer.
     pub(super) refused: bool,
+    /// Whether it ended because the tokens of one answer were used up.
+    pub(super) cut: bool,
     /// What it says it cost.
     pub(super) usage: Option<Usage>,
 }
@@ -33,6 +35,16 @@ pub(super) struct Usage {
     pub(super) output: u64,
 }
 
+/// How much of the API a server is taken to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// All of it, with schemas for answers.
+    Full,
+    /// What every server knows that calls itself compatible: the instructions say what the answer
+    /// looks like, and the length has its old name.
+    Plain,
+}
+
 /// The last part of the path.
 pub(super) const fn path(api: LlmApi) -> &'static str {
     match api {
@@ -44,6 +56,7 @@ pub(super) const fn path(api: LlmApi) -> &'static str {
 /// The body of a request. `fault` is what was wrong with the answer before.
 pub(super) fn request(
     api: LlmApi,
+    dialect: Dialect,
     model: &str,
     question: &Question,
     fault: Option<&'static str>,
@@ -62,15 +75,10 @@ pub(super) fn request(
             .chain(again.clone())
             .collect()
     };
-    match api {
+    let mut body = match api {
         LlmApi::Chat => json!({
             "model": model,
             "messages": messages(Some(json!({"role": "system", "content": question.instructions}))),
-            "max_completion_tokens": MAX_ANSWER_TOKENS,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": question.name, "strict": true, "schema": question.schema},
-            },
         }),
         LlmApi::Responses => json!({
             "model": model,
@@ -79,12 +87,26 @@ pub(super) fn request(
             "max_output_tokens": MAX_ANSWER_TOKENS,
             // The journal is not theirs to keep.
             "store": false,
-            "text": {"format": {
+        }),
+    };
+    match (api, dialect) {
+        (LlmApi::Chat, Dialect::Full) => {
+            body["max_completion_tokens"] = json!(MAX_ANSWER_TOKENS);
+            body["response_format"] = json!({
+                "type": "json_schema",
+                "json_schema": {"name": question.name, "strict": true, "schema": question.schema},
+            });
+        }
+        (LlmApi::Chat, Dialect::Plain) => body["max_tokens"] = json!(MAX_ANSWER_TOKENS),
+        (LlmApi::Responses, Dialect::Full) => {
+            body["text"] = json!({"format": {
                 "type": "json_schema",
                 "name": question.name, "strict": true, "schema": question.schema,
-            }},
-        }),
+            }});
+        }
+        (LlmApi::Responses, Dialect::Plain) => {}
     }
+    body
 }
 
 /// Looks through an answer.
@@ -101,6 +123,7 @@ pub(super) fn answer(api: LlmApi, body: &[u8]) -> Answer {
             Answer {
                 text: text(&message["content"]),
                 refused: filtered || says_something(&message["refusal"]),
+                cut: choice["finish_reason"] == "length",
                 usage,
             }
         }
@@ -110,10 +133,12 @@ pub(super) fn answer(api: LlmApi, body: &[u8]) -> Answer {
                 items.flat_map(|item| item["content"].as_array().into_iter().flatten())
             };
             let all: String = parts().filter_map(|part| part["text"].as_str()).collect();
-            let filtered = body["incomplete_details"]["reason"] == "content_filter";
+            let reason = &body["incomplete_details"]["reason"];
             Answer {
                 text: Some(all).filter(|text| !text.is_empty()),
-                refused: filtered || parts().any(|part| part["type"] == "refusal"),
+                refused: reason == "content_filter"
+                    || parts().any(|part| part["type"] == "refusal"),
+                cut: reason == "max_output_tokens",
                 usage,
             }
         }
@@ -202,6 +227,9 @@ mod tests {
         );
         assert_eq!((parts.text.as_deref(), parts.usage), (Some("ab"), None));
 
+        let cut = json!({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]});
+        let cut = read(LlmApi::Chat, &cut);
+        assert_eq!((cut.text, cut.cut), (None, true));
         for refused in [
             json!({"choices": [{"message": {"content": null, "refusal": "no"}}]}),
             json!({"choices": [{"message": {"content": "x"}, "finish_reason": "content_filter"}]}),
@@ -227,6 +255,8 @@ mod tests {
             (whole.text.as_deref(), whole.refused, whole.usage),
             (Some("hi"), false, usage)
         );
+        let cut = json!({"incomplete_details": {"reason": "max_output_tokens"}, "output": []});
+        assert!(read(LlmApi::Responses, &cut).cut);
         let refused = json!({"output": [{"content": [{"type": "refusal", "refusal": "no"}]}]});
         assert!(read(LlmApi::Responses, &refused).refused);
     }

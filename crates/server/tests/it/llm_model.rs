@@ -108,7 +108,112 @@ async fn a_good_answer_is_given_in_both_styles() {
             _ => &asked["text"]["format"],
         };
         assert_eq!(schema["strict"], true);
-        assert_eq!(schema["schema"]["properties"]["topics"]["maxItems"], 4);
+        // What strict schemas do not know is not in it, or servers refuse the whole.
+        let schema = schema["schema"].to_string();
+        for keyword in ["maxLength", "minLength", "maxItems", "minItems", "pattern"] {
+            assert!(!schema.contains(keyword), "{schema}");
+        }
+        assert!(schema.contains("additionalProperties"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_schema_is_asked_without_and_that_is_remembered() {
+    for (api, status) in [("chat", 400), ("chat", 422), ("responses", 400)] {
+        let model = Model::start(api).await;
+        model.answers(1, failing(status)).await;
+        for _ in 0..2 {
+            model.says(&good().to_string(), (10, 5)).await;
+        }
+        let server = model.serve(&[]).await;
+        analyze(&server).await.expect(200);
+        analyze(&server).await.expect(200);
+        assert_eq!(tokens(&server).await, (20, 10));
+        let asked = model.asked().await;
+        assert_eq!(asked.len(), 3);
+        let schema = if api == "chat" {
+            "response_format"
+        } else {
+            "text"
+        };
+        let has = |body: &Value, field: &str| body.get(field).is_some();
+        let full: Vec<bool> = asked.iter().map(|body| has(body, schema)).collect();
+        assert_eq!(full, [true, false, false]);
+        if api == "chat" {
+            for body in &asked[1..] {
+                assert!(has(body, "max_tokens") && !has(body, "max_completion_tokens"));
+            }
+        }
+    }
+    // A server that takes neither is not thought to be of the plain kind.
+    let model = Model::start("chat").await;
+    model.answers(2, failing(400)).await;
+    model.says(&good().to_string(), (10, 5)).await;
+    let server = model.serve(&[]).await;
+    analyze(&server).await.problem(502);
+    assert_eq!(ended(&server, "rejected").await, 1);
+    analyze(&server).await.expect(200);
+    assert!(model.asked().await[2].get("response_format").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_have_been_done_is_charged_though_nothing_came_of_it() {
+    let slow = saying("chat", &good().to_string(), (1, 1)).set_delay(Duration::from_secs(30));
+    let long = "x".repeat(1_000_000);
+    let cases = [
+        (slow, 504, true),
+        (saying("chat", &long, (0, 0)), 502, true),
+        (failing(500), 502, true),
+        (failing(404), 502, false),
+        (failing(401), 502, false),
+        (failing(429), 503, false),
+        (failing(503), 503, false),
+    ];
+    for (answer, status, charged) in cases {
+        let model = Model::start("chat").await;
+        model.answers(9, answer).await;
+        let server = model.serve(&[("LLM_TOKENS_PER_DAY", "1")]).await;
+        analyze(&server).await.problem(status);
+        analyze(&server).await;
+        let over = i64::from(charged);
+        assert_eq!(ended(&server, "over_budget").await, over, "{status}");
+        assert_eq!(model.asked().await.len(), if charged { 1 } else { 2 });
+    }
+    // One that breaks off in the middle is charged, and one that is away is not.
+    for (address, over) in [
+        (dripping().await, 1),
+        ("http://127.0.0.1:9/v1".to_owned(), 0),
+    ] {
+        let more = [("LLM_TOKENS_PER_DAY", "1")];
+        let server = serve(settings("chat", &address), &more).await;
+        analyze(&server).await;
+        analyze(&server).await;
+        assert_eq!(ended(&server, "over_budget").await, over, "{address}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_thinks_until_its_tokens_are_used_up_is_not_paid_again() {
+    for (api, body) in [
+        (
+            "chat",
+            json!({"choices": [{"message": {"content": ""}, "finish_reason": "length"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 4_000}}),
+        ),
+        (
+            "responses",
+            json!({"status": "incomplete", "output": [{"type": "reasoning", "summary": []}],
+                "incomplete_details": {"reason": "max_output_tokens"},
+                "usage": {"input_tokens": 10, "output_tokens": 4_000}}),
+        ),
+    ] {
+        let model = Model::start(api).await;
+        let answer = ResponseTemplate::new(200).set_body_json(body);
+        model.answers(9, answer).await;
+        let server = model.serve(&[]).await;
+        analyze(&server).await.problem(502);
+        assert_eq!(model.asked().await.len(), 1);
+        assert_eq!(tokens(&server).await, (10, 4_000));
     }
 }
 
@@ -272,7 +377,9 @@ async fn what_may_pass_is_asked_again_a_few_times_and_no_more() {
         // What asks for more patience than the asker has, and what will not pass, is not repeated.
         (failing(429).insert_header("retry-after", "60"), 503, 1),
         (failing(401), 502, 1),
-        (failing(400), 502, 1),
+        (failing(404), 502, 1),
+        // Once as it is, and once in a plainer way.
+        (failing(400), 502, 2),
     ] {
         let model = Model::start("chat").await;
         model.answers(99, answer).await;
@@ -503,6 +610,7 @@ async fn neither_the_key_nor_what_the_server_says_is_logged() {
     for answer in [
         failing(500),
         failing(401),
+        failing(400),
         failing(400),
         failing(429),
         refusing("chat"),
