@@ -12,12 +12,16 @@ pub const MAX_ENTRY_TEXT: usize = 256;
 
 /// Why a text cannot stand in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("has 1 to 256 characters besides spaces around them, and no control characters")]
+#[error(
+    "has 1 to 256 characters besides spaces around them, one of them visible at least, and no \
+     control characters"
+)]
 pub struct InvalidText;
 
-/// A text of an entry: trimmed, 1 to 256 characters, perhaps on several lines.
+/// A text of an entry: trimmed, 1 to 256 characters, perhaps on several lines. One of them at least
+/// is seen. What is read back is taken as it was kept: the rules of its day held for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct EntryText(String);
 
 impl EntryText {
@@ -25,8 +29,9 @@ impl EntryText {
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         let text = text.trim();
         let count = text.chars().count();
-        let control = |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || c == '\u{7f}';
-        if count == 0 || count > MAX_ENTRY_TEXT || text.chars().any(control) {
+        let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+        let blank = text.chars().all(is_blank);
+        if blank || count > MAX_ENTRY_TEXT || text.chars().any(control) {
             return Err(InvalidText);
         }
         Ok(Self(text.to_owned()))
@@ -38,11 +43,29 @@ impl EntryText {
     }
 }
 
-impl TryFrom<String> for EntryText {
-    type Error = InvalidText;
-    fn try_from(text: String) -> Result<Self, InvalidText> {
-        Self::new(&text)
-    }
+/// Whether a character leaves no ink: a space, or a mark that only changes how others are shown.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 impl From<EntryText> for String {
@@ -198,7 +221,22 @@ mod tests {
         assert_eq!(text("  ñandú \n").as_str(), "ñandú");
         assert_eq!(text("one\r\n\ttwo").as_str(), "one\r\n\ttwo");
         assert!(EntryText::new(&"ñ".repeat(256)).is_ok());
-        for wrong in ["", " ", "\t\n\u{a0}", "a\0b", "a\u{7f}", &"x".repeat(257)] {
+        for seen in ["👍🏽", "✓", "-", "ナ", "जाँ\u{200d}च", "a\u{200b}"] {
+            assert!(EntryText::new(seen).is_ok(), "{seen}");
+        }
+        for wrong in [
+            "",
+            " ",
+            "\t\n\u{a0}",
+            "a\0b",
+            "a\u{7f}",
+            "a\u{85}b",
+            "a\u{9f}",
+            "\u{200b}",
+            "\u{200b} \u{feff}\u{202e}",
+            "\u{2800}\u{3164}",
+            &"x".repeat(257),
+        ] {
             assert_eq!(EntryText::new(wrong), Err(InvalidText), "{wrong:?}");
         }
     }

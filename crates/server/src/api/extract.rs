@@ -516,9 +516,13 @@ pub const ID_TAG: &str = r"^[\x21-\x2e\x30-\x7e]+$";
 /// What [`is_plain`] accepts, for the description of the API.
 pub const PLAIN: &str = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$";
 /// What a text of the journal looks like: something visible, lines and tabs, and no other control
-/// characters.
-pub const ENTRY_TEXT: &str =
-    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$";
+/// characters. Written as JSON Schema has it, in code units.
+pub const ENTRY_TEXT: &str = concat!(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*",
+    r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f",
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]",
+    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+);
 
 #[cfg(test)]
 mod tests {
