@@ -324,25 +324,33 @@ struct SecretSetting {
     variable: &'static str,
     /// Fewest characters.
     shortest: usize,
+    /// Where a good one comes from.
+    advice: &'static str,
     meaning: &'static str,
 }
+
+/// How a secret of ours is made.
+const MAKE_ONE: &str = "`openssl rand -hex 32` makes a good one";
 
 /// The secrets.
 const SECRETS: [SecretSetting; 3] = [
     SecretSetting {
         variable: "ENCHUFE_ADMIN_TOKEN",
         shortest: MIN_TOKEN_LENGTH,
+        advice: MAKE_ONE,
         meaning: "The administrator's token. Without it, one is made at the first start and printed once.",
     },
     SecretSetting {
         variable: "ENCHUFE_METRICS_TOKEN",
         shortest: MIN_TOKEN_LENGTH,
+        advice: MAKE_ONE,
         meaning: "The scraper's token. Without it, one is made at the first start and kept in the data directory.",
     },
     SecretSetting {
         variable: "ENCHUFE_LLM_API_KEY",
         // Somebody else's, and local servers take any word.
         shortest: 1,
+        advice: "copy it from the model's provider again, whole and without quotes",
         meaning: "What the language model's server wants to be shown. Without it, nothing is shown.",
     },
 ];

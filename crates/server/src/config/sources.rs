@@ -332,6 +332,14 @@ impl Layers {
 fn check_model(config: &Config) -> Result<(), ConfigError> {
     let (server, model) = (&config.llm_base_url, &config.llm_model);
     let needs = "needs ENCHUFE_LLM_BASE_URL, such as https://api.openai.com/v1";
+    if let Some(url) = server
+        && let Some(base) = without_operation(url)
+    {
+        let fault = format!(
+            "ends in the path of one operation, which is added to it; write {base} instead"
+        );
+        return Err(ConfigError::one("ENCHUFE_LLM_BASE_URL", fault));
+    }
     match (server, model, &config.llm_api_key) {
         (Some(_), None, _) => {
             let fault = "is not set; name a model that the server of llm_base_url has";
@@ -341,6 +349,15 @@ fn check_model(config: &Config) -> Result<(), ConfigError> {
         (None, None, Some(_)) => Err(ConfigError::one("ENCHUFE_LLM_API_KEY", needs)),
         (Some(_), Some(_), _) | (None, None, None) => Ok(()),
     }
+}
+
+/// The address of a model's server without the operation that was given with it, if one was. Its
+/// query and user go too: they may be secrets.
+fn without_operation(url: &url::Url) -> Option<String> {
+    let path = url.path().trim_end_matches('/');
+    let operations = ["/chat/completions", "/completions", "/responses"];
+    let base = operations.iter().find_map(|it| path.strip_suffix(it))?;
+    Some(format!("{}{base}", url.origin().ascii_serialization()))
 }
 
 /// Whether two listeners would ask for the same port. Port 0 stands for any free one.
@@ -443,9 +460,9 @@ fn secret(
     let text = text.trim();
     let shortest = setting.shortest;
     if text.len() < shortest || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let advice = setting.advice;
         let fault = format!(
-            "must be at least {shortest} visible ASCII characters without spaces; \
-             `openssl rand -hex 32` makes a good one"
+            "must be at least {shortest} visible ASCII characters without spaces; {advice}"
         );
         return Err(Fault::new(name, fault));
     }

@@ -295,6 +295,29 @@ fn a_model_and_its_server_come_together() {
         "",
         "ENCHUFE_LLM_MODEL: is not set; name a model that the server of llm_base_url has",
     );
+    for (given, instead) in [
+        (
+            "https://api.openai.com/v1/chat/completions",
+            "https://api.openai.com/v1",
+        ),
+        (
+            "http://127.0.0.1:11434/v1/chat/completions/",
+            "http://127.0.0.1:11434/v1",
+        ),
+        ("https://models.example/responses", "https://models.example"),
+    ] {
+        let whole = format!(
+            "ENCHUFE_LLM_BASE_URL: ends in the path of one operation, which is added to it; write \
+             {instead} instead"
+        );
+        refused(&[("LLM_BASE_URL", given), model], "", &whole);
+    }
+    refused(
+        &[server, model, ("LLM_API_KEY", "sk 1")],
+        "",
+        "ENCHUFE_LLM_API_KEY: must be at least 1 visible ASCII characters without spaces; \
+         copy it from the model's provider again, whole and without quotes",
+    );
     refused(
         &[],
         "llm_api_key = 'k'",
