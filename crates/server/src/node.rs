@@ -23,7 +23,9 @@ use tower::util::MapRequestLayer;
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{App, KnownSessions, KnownTokens, TransactionIds, Turns, new_secret};
+use crate::app::{
+    App, KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns, new_secret,
+};
 use crate::bus::{Bus, feed};
 use crate::cache::{Cache, RedisCache};
 use crate::clock::Clock;
@@ -225,6 +227,8 @@ async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyh
         phase: Phase::default(),
         failures: Failures::new(config.auth_failures_per_minute),
         drills: Drills::default(),
+        reads: Reads::default(),
+        tales: Tales::default(),
         analyser: Analyser::new(config, metrics.clone(), clock.clone())?,
         metrics,
         clock,

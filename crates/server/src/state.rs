@@ -10,7 +10,7 @@ use uuid::{NoContext, Uuid};
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{KnownSessions, KnownTokens, TransactionIds, Turns};
+use crate::app::{KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns};
 use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -70,6 +70,10 @@ pub struct Parts {
     pub drills: Drills,
     /// Who reads the journal.
     pub analyser: Analyser,
+    /// Entries that are being read.
+    pub reads: Reads,
+    /// Stations whose story is being told.
+    pub tales: Tales,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time of day.

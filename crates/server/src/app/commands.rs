@@ -43,8 +43,7 @@ impl App {
             None
         };
         if let Some(id) = recalled {
-            let id = id.parse().map(CommandId).map_err(|_| gone())?;
-            let record = self.store.command(id).await?.ok_or_else(gone)?;
+            let record = self.ordered_before(&id).await?;
             return Ok(Ordered { record, follower });
         }
         let carrier = self.carrier(station_id).await?;
@@ -57,13 +56,26 @@ impl App {
             events: vec![event],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
+        match (self.store.commit(commit).await, &once) {
+            (Ok(_), _) => {}
+            (Err(StoreError::Conflict), Some(once)) => {
+                let record = self.ordered_before(&self.outrun(once).await?).await?;
+                return Ok(Ordered { record, follower });
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
         if carrier == self.cluster.node {
             self.hand_over(record.clone()).await?;
         } else {
             self.send_away(carrier, record.clone()).await?;
         }
         Ok(Ordered { record, follower })
+    }
+
+    /// The command that an earlier sending of a request made.
+    async fn ordered_before(&self, id: &str) -> Result<CommandRecord, AppError> {
+        let id = id.parse().map(CommandId).map_err(|_| gone())?;
+        self.store.command(id).await?.ok_or_else(gone)
     }
 
     /// The node at which the charger is connected.

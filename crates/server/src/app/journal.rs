@@ -46,8 +46,14 @@ impl App {
             events: vec![entry.event(kind, now)],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
-        Ok(entry)
+        match (self.store.commit(commit).await, &once) {
+            (Ok(_), _) => Ok(entry),
+            (Err(StoreError::Conflict), Some(once)) => {
+                let id = self.outrun(once).await?.parse().map_err(|_| gone())?;
+                self.entry(id).await?.ok_or_else(gone)
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// Reads an entry.

@@ -10,6 +10,7 @@ mod charging;
 mod commands;
 mod drills;
 mod events;
+mod flights;
 mod id_tags;
 mod journal;
 mod sessions;
@@ -28,9 +29,10 @@ pub use crate::drill::{Drill, Measured};
 pub use crate::llm::Failure;
 pub use crate::llm::story::Claim;
 pub use crate::state::App;
-pub use analyses::StationStory;
+pub use analyses::{Reads, StationStory, Tales};
 pub use charging::{Authorization, KnownSessions, MeterReport, Started, TransactionIds};
 pub use commands::Ordered;
+pub use flights::Flights;
 pub use id_tags::IdTagEntry;
 pub use journal::NewEntry;
 pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};
@@ -45,9 +47,12 @@ const MAX_ROUNDS: usize = 16;
 /// place wait for each other, which costs a commit's time and nothing else.
 const TURNS: usize = 8192;
 
+/// What is said to a request while another sending of it is not yet done.
+const UNDER_WAY: &str = "the same request is being carried out just now; send it again in a moment";
+
 /// Why a use-case could not be carried out. One `match` makes a problem document of it, another an
 /// OCPP answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AppError {
     /// There is no such thing.
     #[error("{0} not found")]
@@ -186,6 +191,12 @@ impl App {
                     .to_owned(),
             }),
         }
+    }
+
+    /// What another sending of the request made, which won the race with this one.
+    async fn outrun(&self, once: &Once) -> Result<String, AppError> {
+        let made = self.recall(Some(once)).await?;
+        made.ok_or_else(|| AppError::Conflict(UNDER_WAY.to_owned()))
     }
 
     /// What to remember of a request that makes `resource`.

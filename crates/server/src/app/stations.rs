@@ -11,7 +11,7 @@ use domain::{
 use jiff::Timestamp;
 use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
 
-use super::{App, AppError, MAX_ROUNDS, Once, contended, gone};
+use super::{App, AppError, MAX_ROUNDS, Once, UNDER_WAY, contended, gone};
 use crate::gateway::fleet::Handshake;
 use crate::gateway::passwords::Made;
 
@@ -597,9 +597,7 @@ impl App {
                     .await?
                     .is_some()
             {
-                return Err(AppError::Conflict(
-                    "the same request is being carried out just now; send it again".to_owned(),
-                ));
+                return Err(AppError::Conflict(UNDER_WAY.to_owned()));
             }
         }
         Err(contended("change station"))

@@ -84,24 +84,34 @@ impl App {
         once: Option<Once>,
     ) -> Result<MadeToken, AppError> {
         if let Some(id) = self.recall(once.as_ref()).await? {
-            let id = Uuid::parse_str(&id).map_err(|_| gone())?;
-            // The first one listed after everything below its id.
-            let below = TokenId(Uuid::from_u128(id.as_u128().saturating_sub(1)));
-            let found = self.store.tokens(Some(below), 1).await?;
-            let token = found
-                .into_iter()
-                .find(|token| token.id == TokenId(id))
-                .ok_or_else(gone)?;
-            return Ok(MadeToken {
-                token,
-                secret: None,
-            });
+            return self.token_made_before(&id).await;
         }
         let secret = new_secret()?;
-        let token = self.keep_token(name, role, &secret, once.as_ref()).await?;
+        match (
+            self.keep_token(name, role, &secret, once.as_ref()).await,
+            &once,
+        ) {
+            (Ok(token), _) => Ok(MadeToken {
+                token,
+                secret: Some(secret),
+            }),
+            // Another sending of the request was quicker, and has the secret.
+            (Err(AppError::Conflict(_)), Some(once)) => {
+                self.token_made_before(&self.outrun(once).await?).await
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn token_made_before(&self, id: &str) -> Result<MadeToken, AppError> {
+        let id = Uuid::parse_str(id).map_err(|_| gone())?;
+        // The first one listed after everything below its id.
+        let below = TokenId(Uuid::from_u128(id.as_u128().saturating_sub(1)));
+        let found = self.store.tokens(Some(below), 1).await?.into_iter().next();
+        let token = found.filter(|token| token.id == TokenId(id));
         Ok(MadeToken {
-            token,
-            secret: Some(secret),
+            token: token.ok_or_else(gone)?,
+            secret: None,
         })
     }
 

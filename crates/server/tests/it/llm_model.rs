@@ -218,6 +218,58 @@ async fn a_model_that_thinks_until_its_tokens_are_used_up_is_not_paid_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_several_times_at_once_it_is_read_once() {
+    let model = Model::start("chat").await;
+    let slow = saying("chat", &good().to_string(), (7, 3)).set_delay(Duration::from_millis(500));
+    model.answers(99, slow).await;
+    let server = model.serve(&[("LLM_TIMEOUT", "20s")]).await;
+    let operator = server.operator();
+    let mut calls = 0;
+    for keyed in [false, true] {
+        for query in ["", "?fresh=true"] {
+            let entry = write(&operator, WORK).await;
+            let path = format!("{entry}/analyze{query}");
+            let client = if keyed {
+                operator.with("idempotency-key", format_args!("key-{calls}"))
+            } else {
+                server.operator()
+            };
+            let answers =
+                futures_util::future::join_all((0..6).map(|_| post(&client, &path))).await;
+            let first = answers[0].expect(200);
+            for answer in &answers {
+                assert_eq!(answer.expect(200), first);
+            }
+            calls += 1;
+            assert_eq!(model.asked().await.len(), calls, "{path}");
+            let kept = operator.get(&format!("{entry}/analyses")).await.expect(200);
+            assert_eq!(kept["analyses"].as_array().unwrap().len(), 1);
+        }
+    }
+    assert_eq!(tokens(&server).await, (28, 12));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_does_not_leave_without_paying() {
+    let model = Model::start("chat").await;
+    let slow = saying("chat", &good().to_string(), (60, 50)).set_delay(Duration::from_millis(600));
+    model.answers(99, slow).await;
+    let server = model
+        .serve(&[("LLM_TIMEOUT", "20s"), ("LLM_TOKENS_PER_DAY", "100")])
+        .await;
+    let operator = server.operator();
+    let entry = write(&operator, WORK).await;
+    let path = format!("{entry}/analyze");
+    let asked = tokio::time::timeout(Duration::from_millis(200), post(&operator, &path)).await;
+    assert!(asked.is_err());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // It was kept, and the day's tokens are spent.
+    post(&operator, &path).await.expect(200);
+    assert_eq!(model.asked().await.len(), 1);
+    analyze(&server).await.problem(503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_fails_is_an_error_with_a_word_of_its_own() {
     let long = "x".repeat(1_000_000);
     let redirect = ResponseTemplate::new(307).insert_header("location", "http://127.0.0.1:9/v1");
