@@ -12,7 +12,9 @@ pub const MAX_CLAIMS: usize = 6;
 /// Most things a claim rests on.
 pub const MAX_CITES: usize = 20;
 /// Most events that a model is given: the newest. Some ten thousand tokens.
-const MAX_EVENTS_TOLD: usize = 200;
+pub const MAX_EVENTS_TOLD: usize = 200;
+/// Most charging sessions that a model is given: the newest. Some eight thousand tokens.
+pub const MAX_SESSIONS_TOLD: usize = 100;
 
 /// What is known of a station's last days.
 #[derive(Clone, Debug)]
@@ -63,14 +65,19 @@ impl Facts {
 
     /// The events that a model is given.
     fn told(&self) -> &[Event] {
-        &self.events[self.events.len().saturating_sub(MAX_EVENTS_TOLD)..]
+        newest(&self.events, MAX_EVENTS_TOLD)
+    }
+
+    /// The sessions that a model is given.
+    fn sessions_told(&self) -> &[Session] {
+        newest(&self.sessions, MAX_SESSIONS_TOLD)
     }
 
     /// Everything in one document, each thing with a short id that a claim can cite. Who charged
     /// is nobody's business here: sessions come without their tags.
     pub(super) fn for_a_model(&self) -> Value {
         let events: Vec<Value> = self.told().iter().map(event).collect();
-        let sessions = (1..).zip(&self.sessions).map(|(number, session)| {
+        let sessions = (1..).zip(self.sessions_told()).map(|(number, session)| {
             json!({
                 "id": format!("s{number}"),
                 "evse": session.evse, "state": session.state,
@@ -91,6 +98,9 @@ impl Facts {
                 "online": self.station.online, "evses": self.station.evses.len(),
             },
             "from": self.from, "to": self.to,
+            // It must not take for quiet what it is not given.
+            "older_events_left_out": self.events.len() - self.told().len(),
+            "older_sessions_left_out": self.sessions.len() - self.sessions_told().len(),
             "events": events,
             "sessions": sessions.collect::<Vec<_>>(),
             "journal": journal.collect::<Vec<_>>(),
@@ -108,7 +118,7 @@ impl Facts {
                 known.then(|| add(&mut claim.events, number))
             }
             's' => {
-                let session = self.sessions.get(place()?)?;
+                let session = self.sessions_told().get(place()?)?;
                 add(&mut claim.sessions, session.id);
                 Some(())
             }
@@ -128,6 +138,11 @@ impl Story {
         let lists = [&self.what_happened, &self.likely_cause, &self.next_step];
         lists.into_iter().flatten()
     }
+}
+
+/// The last so many of a list.
+fn newest<T>(list: &[T], most: usize) -> &[T] {
+    &list[list.len().saturating_sub(most)..]
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {

@@ -3,6 +3,7 @@
 //! Most are played by chargers over real sockets. What needs days is written into the event log as
 //! it would have been.
 
+use domain::station::Hardware;
 use domain::{EventKind, NewEvent, StationId};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
@@ -294,4 +295,131 @@ async fn lose(server: &Server, station: &str, at: Timestamp, back: Option<Signed
         .commit(Commit::of_events(events))
         .await
         .unwrap();
+}
+
+/// Writes into the log that the connection ended so a few times within an hour, and that the charger
+/// came back and booted each time.
+async fn end_and_boot(server: &Server, station: &str, reason: &str) {
+    let hardware: Hardware = serde_json::from_value(json!({"vendor": "V"})).unwrap();
+    let begin = Clock::system().now() - SignedDuration::from_mins(55);
+    let mut events = Vec::new();
+    for turn in 0..6_i64 {
+        let at = begin + SignedDuration::from_mins(8 * turn);
+        let (epoch, protocol) = (turn + 1, "ocpp1.6".to_owned());
+        let reason = reason.to_owned();
+        for (seconds, kind) in [
+            (0, EventKind::StationDisconnected { epoch, reason }),
+            (
+                20,
+                EventKind::StationConnected {
+                    epoch: epoch + 1,
+                    protocol,
+                },
+            ),
+            (
+                22,
+                EventKind::StationBooted {
+                    hardware: hardware.clone(),
+                },
+            ),
+        ] {
+            events.push(NewEvent {
+                at: at + SignedDuration::from_secs(seconds),
+                station_id: Some(StationId::new(station).unwrap()),
+                evse: None,
+                connector: None,
+                kind,
+            });
+        }
+    }
+    let commit = Commit::of_events(events);
+    server.app().store.commit(commit).await.unwrap();
+}
+
+/// The causes that a story names.
+async fn causes(server: &Server, station: &str) -> Vec<String> {
+    let path = format!("stations/{station}/analyze");
+    let story = server.operator().send(Method::POST, &path, None).await;
+    let story = story.expect(200);
+    let causes = story["likely_cause"].as_array().unwrap();
+    let text = |claim: &Value| claim["text"].as_str().unwrap().to_owned();
+    causes.iter().map(text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_or_the_line_ended_is_not_the_chargers_reboot() {
+    let server = Server::start(Backend::Sqlite).await;
+    let ours = ["shutdown", "revoked", "node lost", "disowned", "replaced"];
+    for (number, reason) in ours.into_iter().enumerate() {
+        let station = format!("ours-{number}");
+        server.enter(&station).await;
+        end_and_boot(&server, &station, reason).await;
+        let none: [String; 0] = [];
+        assert_eq!(causes(&server, &station).await, none, "{reason}");
+    }
+    for (station, reason, named) in [
+        ("line-1", "timed_out", "network link is unstable"),
+        ("line-2", "network_error", "network link is unstable"),
+        ("itself", "closed", "reboot loop"),
+    ] {
+        server.enter(station).await;
+        end_and_boot(&server, station, reason).await;
+        let causes = causes(&server, station).await;
+        assert!(causes[0].contains(named), "{reason}: {causes:?}");
+    }
+}
+
+/// Events between an incident and now: more than the store reads at a time...
+const BUSY: i64 = 1_200;
+/// ...and more than are read at all.
+const BUSIEST: i64 = 20_600;
+
+/// A firmware update that failed two days ago, and so many events of no meaning in the last hours.
+async fn much_happens(server: &Server, station: &str, count: i64) {
+    server.enter(station).await;
+    let (now, station) = (Clock::system().now(), StationId::new(station).unwrap());
+    let event = |at, kind| NewEvent {
+        at,
+        station_id: Some(station.clone()),
+        evse: None,
+        connector: None,
+        kind,
+    };
+    let status = "InstallationFailed".to_owned();
+    let failed = EventKind::FirmwareStatus { status };
+    let mut events = vec![event(now - SignedDuration::from_hours(50), failed)];
+    for turn in 0..count {
+        let status = "Uploading".to_owned();
+        let at = now - SignedDuration::from_secs(count - turn);
+        events.push(event(at, EventKind::DiagnosticsStatus { status }));
+    }
+    for some in events.chunks(500) {
+        let commit = Commit::of_events(some.to_vec());
+        server.app().store.commit(commit).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_station_hides_nothing() {
+    let server = Server::start(Backend::Sqlite).await;
+    much_happens(&server, "busy", BUSY).await;
+    let causes = causes(&server, "busy").await;
+    assert!(
+        causes[0].contains("firmware update did not complete"),
+        "{causes:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_story_says_from_when_on_it_knows() {
+    let server = Server::start(Backend::Sqlite).await;
+    much_happens(&server, "busiest", BUSIEST).await;
+    let path = "stations/busiest/analyze";
+    let story = server.operator().send(Method::POST, path, None).await;
+    let story = story.expect(200);
+    // It did not look two days back, and does not say so.
+    let from: Timestamp = story["from"].as_str().unwrap().parse().unwrap();
+    let seen = Clock::system().now().duration_since(from);
+    assert!(seen < SignedDuration::from_hours(7), "{story}");
+    assert_eq!(story["likely_cause"], json!([]));
 }

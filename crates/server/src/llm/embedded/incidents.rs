@@ -288,19 +288,44 @@ fn faulted(facts: &Facts) -> Option<Incident> {
 }
 
 fn reboots(facts: &Facts) -> Option<Incident> {
-    let boots: Vec<_> = picked(facts, |kind| {
-        matches!(kind, EventKind::StationBooted { .. }).then_some(())
-    })
-    .map(|(seq, at, ())| (seq, at))
-    .collect();
+    let boots = boots_of_its_own(facts);
     let dense = densest(&boots, BOOT_WINDOW, BOOTS)?;
     let times = dense.len();
     let events = dense.iter().map(|(seq, _)| *seq).collect();
     Some(incident(Cause::Reboots { times }, events))
 }
 
+/// Boots that are the charger's own doing. Most chargers boot anew, or say so, whenever they
+/// connect: after a connection that the server ended, or that the line lost, a boot says nothing.
+fn boots_of_its_own(facts: &Facts) -> Vec<(i64, Timestamp)> {
+    let mut boots = Vec::new();
+    let (mut left, mut comes_anew) = (false, false);
+    for event in &facts.events {
+        match &event.event.kind {
+            EventKind::StationDisconnected { reason, .. } => {
+                left = LEAVING_REASONS.contains(&reason.as_str());
+            }
+            // Without an end before it, nobody saw what became of the connection before.
+            EventKind::StationConnected { .. } => {
+                comes_anew = !left;
+                left = false;
+            }
+            EventKind::StationBooted { .. } => {
+                let after_a_gap = std::mem::take(&mut comes_anew);
+                if !after_a_gap {
+                    boots.push((event.seq, event.event.at));
+                }
+            }
+            _ => {}
+        }
+    }
+    boots
+}
+
+/// Reasons of the charger's: it closed the connection, or went astray in it.
+const LEAVING_REASONS: [&str; 2] = ["closed", "protocol_error"];
 /// Reasons of ours: they say nothing of the line.
-const OWN_REASONS: [&str; 2] = ["shutdown", "revoked"];
+const OWN_REASONS: [&str; 5] = ["shutdown", "revoked", "node lost", "disowned", "replaced"];
 
 /// Times without a connection: the loss, and the connection after it.
 struct Gap {
@@ -335,16 +360,33 @@ fn gaps(facts: &Facts) -> Vec<Gap> {
 fn flapping(facts: &Facts) -> Option<Incident> {
     let lost: Vec<_> = gaps(facts).iter().map(|gap| gap.lost).collect();
     // A charger that comes anew over a line nobody has seen break leaves connections alone.
-    let connected: Vec<_> = picked(facts, |kind| {
-        matches!(kind, EventKind::StationConnected { .. }).then_some(())
-    })
-    .map(|(seq, at, ())| (seq, at))
-    .collect();
+    let connected = connections(facts);
     let dense = densest(&lost, FLAP_WINDOW, FLAPS)
         .or_else(|| densest(&connected, FLAP_WINDOW, FLAPS + 1))?;
     let times = dense.len();
     let events = dense.iter().map(|(seq, _)| *seq).collect();
     Some(incident(Cause::Flapping { times }, events))
+}
+
+/// Connections, without those that follow an end of ours.
+fn connections(facts: &Facts) -> Vec<(i64, Timestamp)> {
+    let mut found = Vec::new();
+    let mut ended_by_us = false;
+    for event in &facts.events {
+        match &event.event.kind {
+            EventKind::StationDisconnected { reason, .. } => {
+                ended_by_us = OWN_REASONS.contains(&reason.as_str());
+            }
+            EventKind::StationConnected { .. } => {
+                let after_us = std::mem::take(&mut ended_by_us);
+                if !after_us {
+                    found.push((event.seq, event.event.at));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn daily_offline(facts: &Facts) -> Option<Incident> {
