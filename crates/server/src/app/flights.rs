@@ -45,8 +45,10 @@ where
                 };
                 let task = tokio::spawn(work.in_current_span());
                 let flight = async move {
-                    let lost = |_| AppError::Internal("a task ended without an outcome".to_owned());
-                    task.await.unwrap_or_else(|error| Err(lost(error)))
+                    task.await.unwrap_or_else(|_| {
+                        let what = "a task ended without an outcome";
+                        Err(AppError::Internal(what.to_owned()))
+                    })
                 };
                 let flight = flight.boxed().shared();
                 under_way.insert(key, flight.clone());
