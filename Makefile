@@ -1,7 +1,7 @@
 # A thin front: every target is one command that can be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt generate clients schemathesis monitoring verify rules bench bench-cluster env clean-env
+.PHONY: help run test check fmt generate clients console schemathesis monitoring verify rules bench bench-cluster env clean-env
 
 ##@ Use
 run: ## Start a demonstration on loopback, with simulated chargers
@@ -22,6 +22,8 @@ rules: ## Write the alert rules and dashboards of monitoring/
 ##@ Look closer
 clients: ## Drive chargers written by others against a server
 	cargo xtask clients
+console: ## The console in a real browser, against a server
+	cargo xtask console
 schemathesis: ## Hold the OpenAPI description against a server
 	cargo xtask schemathesis
 monitoring: ## Alerts, dashboards and messages, with the real Prometheus
@@ -38,7 +40,7 @@ env: ## Prepare PostgreSQL, Redis and the clients under .testenv/
 	cargo xtask env
 clean-env: ## Stop them and remove .testenv/
 	cargo xtask env --stop
-	rm -rf .testenv tests/clients/node/node_modules tests/delivery/node/node_modules
+	rm -rf .testenv tests/clients/node/node_modules tests/console/node_modules tests/delivery/node/node_modules
 
 # Colour only where it is wanted: on a terminal, and not when NO_COLOR is set.
 help:

@@ -10,6 +10,9 @@ from pathlib import Path
 ROOT = Path("/sys/fs/cgroup")
 # One period of the scheduler, in microseconds: the kernel's own default.
 PERIOD = 100_000
+# A hundred times the weight of others on a machine that is busy, so that what is tried is the limit
+# and not the neighbours. The limit bounds what that takes from them.
+SHARES, WEIGHT = 100 * 1024, 100 * 100
 
 
 @contextmanager
@@ -40,11 +43,12 @@ def make(name: str, cores: float, memory: int) -> list[Path]:
         path = ROOT / name
         path.mkdir()
         (path / "cpu.max").write_text(f"{quota} {PERIOD}")
+        (path / "cpu.weight").write_text(str(WEIGHT))
         (path / "memory.max").write_text(str(memory))
         return [path]
     # Version 1 may have each controller in a tree of its own, or two in one.
     settings = {
-        "cpu": {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota},
+        "cpu": {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota, "cpu.shares": SHARES},
         "cpuacct": {},
         "memory": {"memory.limit_in_bytes": memory},
     }

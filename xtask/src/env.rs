@@ -43,7 +43,7 @@ pub fn start() -> Result<Settings> {
             read(cmd(&python, ["-c", ocpp]).current_dir("/"))?,
         ),
         ("TEST_PYTHON", text(&python)?),
-        ("TEST_NODE_CLIENTS", text(&node(&dir)?)?),
+        ("TEST_NODE_CLIENTS", text(&node()?)?),
         (
             "PG_BIN",
             text(&postgres_bin().context("initdb is not there")?)?,
@@ -86,6 +86,15 @@ fn faketime_is_there() -> bool {
     libraries.any(|library| library.is_file())
 }
 
+/// Whether there are fonts for a browser to draw with.
+fn fonts_are_there() -> bool {
+    let directories = ["liberation", "liberation2"];
+    let mut folders = directories
+        .map(|name| Path::new("/usr/share/fonts/truetype").join(name))
+        .into_iter();
+    folders.any(|folder| folder.is_dir())
+}
+
 /// A loopback port nobody listens on at the moment.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
@@ -109,6 +118,9 @@ fn install_missing_packages() -> Result<()> {
         ("python3-venv", venv_works()),
         ("curl", which("curl").is_some()),
         ("libfaketime", faketime_is_there()),
+        ("chromium", which("chromium").is_some()),
+        // A page without fonts has no text to look at.
+        ("fonts-liberation", fonts_are_there()),
     ]
     .into_iter()
     .filter_map(|(package, there)| (!there).then_some(package))
@@ -341,18 +353,25 @@ pub fn python(venv: &str, requirements: &str, proof: &str) -> Result<PathBuf> {
     Ok(python)
 }
 
-fn node(dir: &Path) -> Result<PathBuf> {
+fn node() -> Result<PathBuf> {
     let clients = root().join("tests/clients/node");
-    let wanted = clients.join("package-lock.json");
-    let stamp = dir.join("node.lock");
-    if clients.join("node_modules/ocpp-rpc").is_dir() && same(&wanted, &stamp) {
-        say("node", "clients installed");
-        return Ok(clients);
-    }
-    say("node", "installing the clients");
-    read(cmd("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&clients))?;
-    fs::copy(&wanted, &stamp)?;
+    node_packages("clients", &clients, "ocpp-rpc")?;
     Ok(clients)
+}
+
+/// The packages of a folder's lock file, installed anew when it changed. `proof` is one of them.
+pub fn node_packages(name: &str, folder: &Path, proof: &str) -> Result<()> {
+    let wanted = folder.join("package-lock.json");
+    let stamp = dir().join(format!("node-{name}.lock"));
+    if folder.join("node_modules").join(proof).is_dir() && same(&wanted, &stamp) {
+        say("node", &format!("has the packages of the {name}"));
+        return Ok(());
+    }
+    say("node", &format!("installing the packages of the {name}"));
+    read(cmd("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder))?;
+    fs::create_dir_all(dir())?;
+    fs::copy(&wanted, &stamp)?;
+    Ok(())
 }
 
 // ---- Small things

@@ -6,6 +6,7 @@
 
 mod bench;
 mod clients;
+mod console;
 mod env;
 mod generate;
 mod monitoring;
@@ -29,6 +30,7 @@ cargo xtask <chore>
   check                formatting, lints and quick tests (make check)
   generate [--check]   write the generated references under docs/, or name those out of date
   clients              chargers written by others, against a running server
+  console [options]    the console in a real browser; --pictures=DIR, --load, --only=WORDS
   schemathesis         the OpenAPI description held against a running server
   monitoring           alerts, dashboards and messages, with the real Prometheus and Alertmanager
   rules [--check]      write monitoring/’s rules and dashboards, or name those out of date
@@ -59,6 +61,11 @@ fn run(args: &[&str]) -> Result<()> {
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(&serve::build()?),
         ["clients"] => clients::run(&serve::build()?, &env::start()?, &mut Tally::default()),
+        ["console"] => console::check(&serve::build()?, &env::start()?, &mut Tally::default()),
+        ["console", options @ ..] => {
+            env::start()?;
+            console::with(&serve::build()?, options)
+        }
         ["schemathesis"] => schemathesis::run(&serve::build()?, &env::start()?),
         ["monitoring"] => {
             let tally = &mut Tally::default();

@@ -150,6 +150,35 @@ fn file_violations(path: &str, text: &str) -> Vec<String> {
         say("names a registry host; install with omit-lockfile-registry-resolved");
     }
 
+    if path.starts_with("crates/server/templates/") {
+        let inline = [
+            " style=",
+            "<style",
+            "<script>",
+            " onclick=",
+            " onload=",
+            " onchange=",
+        ];
+        let foreign = ["|safe", "http://", "https://"];
+        if inline.iter().chain(&foreign).any(|it| text.contains(it)) {
+            say("holds what the console's policy forbids, or what escapes no text");
+        }
+    }
+    if path.starts_with("crates/server/assets/")
+        && Path::new(path).extension().is_some_and(|it| it == "js")
+    {
+        let markup = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+        ];
+        if markup.iter().any(|it| text.contains(it)) {
+            say("makes markup of text");
+        }
+    }
+
     let extension = Path::new(path).extension();
     let is_code = path.starts_with("crates/") && extension.is_some_and(|it| it == "rs");
     if !is_code {
@@ -176,6 +205,14 @@ fn file_violations(path: &str, text: &str) -> Vec<String> {
         }
         if inside.starts_with("api/") && mentions(&code, "store::") {
             say("reaches into `store`; api goes through app");
+        }
+        if inside.starts_with("console/") {
+            if mentions(&code, "store::") || code.contains("app.store") {
+                say("reaches into `store`; the console goes through app");
+            }
+            if mentions(&code, "api::") || code.contains("crate::api") {
+                say("calls into `api`; the console goes through app, as the API does");
+            }
         }
     }
     found
@@ -262,6 +299,42 @@ fn sql_and_writes_have_one_door() {
         None,
     );
     offends("crates/server/src/app/stations.rs", import, None);
+    let page = "crates/server/src/console/station.rs";
+    offends(page, import, Some("reaches"));
+    offends(page, "app.store.ping()", Some("reaches"));
+    offends(page, "use crate::api::stations;", Some("calls"));
+    offends(
+        page,
+        "use crate::{api, app};\napi::openapi()",
+        Some("calls"),
+    );
+    offends(
+        page,
+        "use crate::app::App; // not `api::`, not `store::`",
+        None,
+    );
+}
+
+#[test]
+fn pages_hold_nothing_that_their_policy_forbids() {
+    for page in [
+        "<p style=\"color:red\">",
+        "<a onclick=\"go()\">",
+        "<script>go()</script>",
+        "<style>",
+        "{{ name|safe }}",
+        "https://cdn.example/a.js",
+    ] {
+        offends("crates/server/templates/a.html", page, Some("policy"));
+    }
+    let fine = "<script src=\"{{ page.script() }}\" defer></script><p class=\"a\">{{ name }}</p>";
+    offends("crates/server/templates/a.html", fine, None);
+    offends(
+        "crates/server/assets/a.js",
+        "a.innerHTML = b",
+        Some("markup"),
+    );
+    offends("crates/server/assets/a.js", "a.textContent = b", None);
 }
 
 #[test]

@@ -75,6 +75,11 @@ pub struct Follower {
 }
 
 impl Follower {
+    /// The last event that was given, or passed over.
+    pub fn seen(&self) -> i64 {
+        self.seen
+    }
+
     /// The next event. Waits for one. Ends only with the server.
     pub async fn next(&mut self) -> Result<Option<Event>, StoreError> {
         loop {

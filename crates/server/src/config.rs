@@ -25,7 +25,7 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use fault::{ConfigError, Fault};
 pub use reference::reference;
 pub use sources::{DEFAULT_FILE, Flags, with_variables};
-pub use values::{Price, Prices, Secret, ServiceUrl, reachable, time_between};
+pub use values::{Price, Prices, Secret, ServiceUrl, Tiles, reachable, time_between};
 
 /// Shortest token accepted from the environment: below this it can be guessed in reasonable time.
 pub const MIN_TOKEN_LENGTH: usize = 16;
@@ -263,6 +263,19 @@ pub struct Config {
     /// models. For the metrics alone.
     #[arg(long, value_name = "TABLE", help_heading = "Language model", value_parser = values::prices)]
     pub llm_prices: Option<Prices>,
+
+    /// Whose tiles the console's map is laid over: an address with `{z}`, `{x}` and `{y}`. Without
+    /// it the map is drawn by itself, and nothing is fetched from anywhere.
+    #[arg(long, value_name = "URL", help_heading = "Console", value_parser = values::tiles)]
+    pub map_tiles_url: Option<Tiles>,
+
+    /// What is to be said below the map of whose tiles they are.
+    #[arg(long, value_name = "TEXT", help_heading = "Console", value_parser = values::one_line)]
+    pub map_attribution: Option<String>,
+
+    /// Where the dashboards are, for the console's link to them.
+    #[arg(long, value_name = "URL", help_heading = "Console", value_parser = values::public_url)]
+    pub dashboards_url: Option<url::Url>,
 
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module as
     /// in `info,server=debug`.

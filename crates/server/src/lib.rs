@@ -4,7 +4,8 @@
 //! end in [`app`], the one door to writes, which loads, asks `domain` for a decision, and has
 //! `store` commit it with its events. What was committed goes out over [`bus`]; [`cache`] and
 //! [`metrics`] follow it. [`cluster`] makes one network of several nodes. [`llm`] reads the
-//! journal. [`drill`] is load on purpose. [`node`] starts all of that and stops it again.
+//! journal. [`console`] shows all of it to people. [`drill`] is load on purpose. [`node`] starts
+//! all of that and stops it again.
 
 pub mod api;
 pub mod app;
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod console;
 mod counting;
 mod demo;
 pub mod drill;

@@ -32,13 +32,14 @@ use crate::clock::Clock;
 use crate::cluster::redis::Redis;
 use crate::cluster::{Cluster, courier, directory, membership, wire};
 use crate::config::{Config, MetricsAuth, Secret};
+use crate::console::Desk;
 use crate::drill::Drills;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
 use crate::llm::Analyser;
 use crate::metrics::{DisconnectReason, Metrics};
-use crate::state::{Parts, Settings, new_id};
+use crate::state::{ConsoleSettings, Parts, Settings, new_id};
 use crate::{api, counting, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
@@ -62,6 +63,8 @@ pub struct Node {
     pub metrics_address: SocketAddr,
     /// An admin token to show: one that was just made, or the demo's.
     pub admin_token: Option<String>,
+    /// A code that opens the console signed in, once, where there is an admin token to show.
+    pub console_code: Option<String>,
     /// The use-cases.
     pub app: App,
     stop: CancellationToken,
@@ -79,13 +82,13 @@ impl Node {
         let listener = listen(config.listen)?;
         let metrics_listener = listen(config.metrics_listen)?;
         let address = listener.local_addr()?;
+        let metrics_address = metrics_listener.local_addr()?;
         let location = Location::parse(config.database_url().expose());
         let location = location.map_err(anyhow::Error::msg)?;
         let sole = sole(&location)?;
-        let app = open(config, &location, address).await?;
+        let app = open(config, &location, address, metrics_address).await?;
         let metrics_token = metrics_token(config)?;
         let mut tasks = follow_events(&app).await?;
-        let metrics_address = metrics_listener.local_addr()?;
 
         // Served from the first moment, so that readiness can say that it is not there yet.
         let scrape = scrape::router(app.clone(), metrics_token);
@@ -94,6 +97,7 @@ impl Node {
             serve(metrics_listener, scrape)?,
         ];
         let admin_token = admin_token(config, &app).await?;
+        let console_code = console_code(admin_token.as_deref(), &app).await?;
         app.join().await?;
         tasks.push(tokio::spawn(membership::run(app.clone())));
         tasks.push(tokio::spawn(courier::run(app.clone())));
@@ -105,6 +109,7 @@ impl Node {
             address,
             metrics_address,
             admin_token,
+            console_code,
             app,
             stop,
             servers,
@@ -186,7 +191,12 @@ fn sole(location: &Location) -> anyhow::Result<Sole> {
     )
 }
 
-async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyhow::Result<App> {
+async fn open(
+    config: &Config,
+    location: &Location,
+    address: SocketAddr,
+    metrics_address: SocketAddr,
+) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::new());
     let counted = metrics.clone();
     let observer = CommitObserver::new(move |commits, took, events| {
@@ -230,6 +240,7 @@ async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyh
         reads: Reads::default(),
         tales: Tales::default(),
         analyser: Analyser::new(config, metrics.clone(), clock.clone())?,
+        desk: Desk::default(),
         metrics,
         clock,
         starts,
@@ -240,6 +251,13 @@ async fn open(config: &Config, location: &Location, address: SocketAddr) -> anyh
             ping_interval: config.ping_interval,
             command_timeout: config.command_timeout,
             event_retention: config.event_retention(),
+            console: ConsoleSettings {
+                public_url: config.public_url.clone(),
+                map_tiles: config.map_tiles_url.clone(),
+                map_attribution: config.map_attribution.clone(),
+                dashboards_url: config.dashboards_url.clone(),
+                metrics: metrics_address,
+            },
             drills: config.drills,
         },
     };
@@ -337,6 +355,17 @@ async fn admin_token(config: &Config, app: &App) -> anyhow::Result<Option<String
     let token = new_secret()?;
     app.ensure_admin(&token).await?;
     Ok(Some(token))
+}
+
+/// A code that signs in whoever is shown the admin token.
+async fn console_code(admin_token: Option<&str>, app: &App) -> anyhow::Result<Option<String>> {
+    let Some(secret) = admin_token else {
+        return Ok(None);
+    };
+    match app.token_of(secret).await? {
+        Some(token) => Ok(Some(app.make_link(&token).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Reads a secret from a file only its owner can read, or makes it.

@@ -1,5 +1,6 @@
 //! What every part of the server shares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::config::Tiles;
+use crate::console::Desk;
 use crate::drill::Drills;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
@@ -74,6 +77,8 @@ pub struct Parts {
     pub reads: Reads,
     /// Stations whose story is being told.
     pub tales: Tales,
+    /// What the console keeps at hand.
+    pub desk: Desk,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time of day.
@@ -101,6 +106,23 @@ pub struct Settings {
     pub event_retention: Option<Duration>,
     /// Whether load drills may be started.
     pub drills: bool,
+    /// What the console looks at.
+    pub console: ConsoleSettings,
+}
+
+/// Settings of the console.
+#[derive(Clone, Debug)]
+pub struct ConsoleSettings {
+    /// The address people use from outside, where one is configured.
+    pub public_url: Option<url::Url>,
+    /// Whose tiles the map is laid over.
+    pub map_tiles: Option<Tiles>,
+    /// What is to be said of whose tiles they are.
+    pub map_attribution: Option<String>,
+    /// Where the dashboards are.
+    pub dashboards_url: Option<url::Url>,
+    /// Where the metrics are served.
+    pub metrics: SocketAddr,
 }
 
 impl App {

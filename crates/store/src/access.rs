@@ -222,7 +222,7 @@ pub(crate) fn id_tag_update_row(tag: &IdTag, expected: i64) -> Result<Vec<Value>
     ])
 }
 
-fn token(row: &Row) -> Result<Token, StoreError> {
+pub(crate) fn token(row: &Row) -> Result<Token, StoreError> {
     let corrupt = |what: String| StoreError::Corrupt(what);
     let role = row.text(2)?;
     Ok(Token {
@@ -236,7 +236,7 @@ fn token(row: &Row) -> Result<Token, StoreError> {
     })
 }
 
-fn timestamp(microseconds: i64) -> Result<Timestamp, StoreError> {
+pub(crate) fn timestamp(microseconds: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(microseconds)
         .map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::Statement;
 use crate::db::{ByDatabase, Pool};
-use crate::{StoreError, access, commands, events, journal, nodes, sessions, stations};
+use crate::{StoreError, access, commands, events, journal, nodes, sessions, sign_ins, stations};
 
 /// Statements over one row of values at a time, or over none.
 const PLAIN: &[&str] = &[
@@ -49,6 +49,11 @@ const PLAIN: &[&str] = &[
     sessions::LIST_OF_STATION,
     sessions::READINGS,
     sessions::COUNT_ACTIVE,
+    sign_ins::INSERT,
+    sign_ins::GET,
+    sign_ins::DELETE,
+    sign_ins::TRIM,
+    sign_ins::FORGET,
     stations::GET,
     stations::LIST,
     stations::TOTALS,

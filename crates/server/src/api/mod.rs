@@ -25,12 +25,12 @@ mod stations;
 mod tokens;
 
 use axum::Router;
-use axum::response::Redirect;
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
+use crate::console;
 use crate::gateway::handshake;
 
 pub use document::openapi;
@@ -42,8 +42,7 @@ pub fn router(app: &App) -> Router {
     let description = document::finish(description);
     let router = api
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
-        // Until there is a console, a browser is shown what it can do here.
-        .route("/console", get(|| async { Redirect::temporary("/docs/") }))
+        .nest("/console", console::router(app))
         .route("/ocpp/{*path}", get(handshake::connect))
         .with_state(app.for_requests());
     layers::wrap(router, app)

@@ -46,7 +46,8 @@ impl Phase {
         self.0.load(Ordering::Acquire) == DRAINING
     }
 
-    fn word(&self) -> &'static str {
+    /// In one word: `starting`, `ok`, `draining`.
+    pub fn word(&self) -> &'static str {
         match self.0.load(Ordering::Acquire) {
             STARTING => "starting",
             SERVING => "ok",
@@ -126,27 +127,21 @@ pub struct Checks {
     responses((status = 200, description = "It is.", body = Readiness),
         (status = 503, description = "It is not.", body = Readiness)))]
 async fn healthz(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
-    let (database, cache) = tokio::join!(app.store.ping(), app.cache.ping());
-    let phase = app.phase.word();
-    let status = match (phase, database, cache) {
-        ("ok", true, Some(false)) => "degraded",
-        ("ok", false, _) => "unavailable",
-        (phase, ..) => phase,
-    };
-    let ready = matches!(status, "ok" | "degraded");
-    let code = if ready {
+    let health = app.health().await;
+    let code = if health.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let checks = Checks {
-        database: if database { "ok" } else { "unavailable" },
-        cache: if cache == Some(false) {
+        database: if health.database { "ok" } else { "unavailable" },
+        cache: if health.cache == Some(false) {
             "degraded"
         } else {
             "ok"
         },
     };
+    let status = health.status();
     (code, Json(Readiness { status, checks }))
 }
 

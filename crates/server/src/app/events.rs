@@ -1,6 +1,7 @@
 //! The event log, for reading.
 
 use domain::{Event, StationId};
+use store::{EventFilter, MAX_PAGE};
 
 use super::{App, AppError};
 use crate::bus::Follower;
@@ -14,6 +15,22 @@ impl App {
         limit: u32,
     ) -> Result<Vec<Event>, AppError> {
         Ok(self.store.station_history(id, before, limit).await?)
+    }
+
+    /// The last events up to a place in the sequence, at most so many, oldest first.
+    pub async fn latest_events(&self, until: i64, most: i64) -> Result<Vec<Event>, AppError> {
+        let all = EventFilter::default();
+        let after = until.saturating_sub(most).max(0);
+        let limit = u32::try_from(most).unwrap_or(MAX_PAGE);
+        let mut events = self.store.events(&all, after, limit).await?;
+        events.retain(|event| event.seq <= until);
+        Ok(events)
+    }
+
+    /// One event, if it is kept.
+    pub async fn event(&self, seq: i64) -> Result<Option<Event>, AppError> {
+        let found = self.latest_events(seq, 1).await?;
+        Ok(found.into_iter().next())
     }
 
     /// Follows the events after `after`, or those to come. Refused when some of them are kept no

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use store::{Commit, MAX_PAGE, NewToken, StoreError};
 use uuid::Uuid;
 
+use super::sign_ins::SignedIn;
 use super::{App, AppError, Once, gone};
 use crate::state::new_id;
 
@@ -40,8 +41,10 @@ pub struct KnownTokens {
     fresh: sync::Cache<String, Token>,
     /// Good when the database was last asked.
     trusted: sync::Cache<String, ()>,
-    /// Revocations that this node knows of.
-    revocations: AtomicU64,
+    /// Browsers that are signed in, taken to be so without asking the database.
+    pub(super) browsers: sync::Cache<String, SignedIn>,
+    /// Revocations that this node knows of, and browsers signed out.
+    pub(super) revocations: AtomicU64,
 }
 
 impl Default for KnownTokens {
@@ -53,6 +56,10 @@ impl Default for KnownTokens {
                 .max_capacity(MAX_KNOWN)
                 .time_to_idle(TRUSTED)
                 .build(),
+            browsers: sync::Cache::builder()
+                .max_capacity(MAX_KNOWN)
+                .time_to_live(FRESH)
+                .build(),
             revocations: AtomicU64::default(),
         }
     }
@@ -63,6 +70,7 @@ impl KnownTokens {
     pub fn revoked(&self) {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         self.fresh.invalidate_all();
+        self.browsers.invalidate_all();
     }
 }
 
@@ -275,17 +283,22 @@ fn event(kind: EventKind, at: Timestamp) -> NewEvent {
     }
 }
 
-/// 256 bits nobody can guess.
+/// An access token's secret: 256 bits nobody can guess.
 pub fn new_secret() -> Result<String, AppError> {
+    Ok(format!("{PREFIX}{}", random_text()?))
+}
+
+/// 256 bits nobody can guess, as text that can stand in a URL.
+pub(super) fn random_text() -> Result<String, AppError> {
     let mut bytes = [0_u8; 32];
     rand::rngs::OsRng
         .try_fill_bytes(&mut bytes)
         .map_err(|error| AppError::Internal(format!("no randomness: {error}")))?;
-    Ok(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// What is kept of a secret. It has 256 bits, so a plain hash cannot be turned back.
-fn hash(secret: &str) -> String {
+pub(super) fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
 }
 

@@ -163,6 +163,7 @@ impl House {
             self.swept = Some(Instant::now());
             forget_requests(app).await?;
             app.forget_events().await?;
+            app.forget_sign_ins().await?;
         }
         self.living = living;
         Ok(())

@@ -60,7 +60,7 @@ fn announce(config: &Config, node: &Node) {
     let api = reachable_url(config, node);
     let metrics = crate::config::reachable(node.metrics_address);
     tracing::info!(
-        "serving: API {api}/docs · chargers {}/ocpp/{{station id}} · metrics http://{metrics}/metrics \
+        "serving: console {api}/console · API {api}/docs · chargers {}/ocpp/{{station id}} · metrics http://{metrics}/metrics \
          (listening on {} and {})",
         api.replacen("http", "ws", 1),
         node.address,
@@ -76,6 +76,11 @@ fn announce(config: &Config, node: &Node) {
                 "shown this once"
             }
         );
+        if let Some(code) = &node.console_code {
+            eprintln!(
+                "  Open the console, once within 15 minutes:  {api}/console/enter?code={code}"
+            );
+        }
         eprintln!("  Try the API:  {api}/docs   (Authorize with the token)\n");
     }
 }

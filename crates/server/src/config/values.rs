@@ -100,6 +100,59 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// A short text for people, on one line.
+pub(super) fn one_line(text: &str) -> Result<String, String> {
+    let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+    if plain && text.chars().count() <= MAX_LINE {
+        return Ok(text.trim().to_owned());
+    }
+    Err(format!("give one line of at most {MAX_LINE} characters"))
+}
+
+/// Longest text of one line.
+const MAX_LINE: usize = 200;
+
+/// Where a map's tiles come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tiles {
+    template: String,
+    origin: String,
+}
+
+impl Tiles {
+    /// The address of one.
+    pub fn at(&self, zoom: u8, x: u32, y: u32) -> String {
+        let address = self.template.replace("{z}", &zoom.to_string());
+        let address = address.replace("{x}", &x.to_string());
+        address.replace("{y}", &y.to_string())
+    }
+
+    /// What a browser must be allowed to fetch pictures from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+/// A tile server's address with places for zoom, column and row.
+pub(super) fn tiles(text: &str) -> Result<Tiles, String> {
+    let remedy = "write it like https://tiles.example.org/{z}/{x}/{y}.png";
+    let places = ["{z}", "{x}", "{y}"];
+    if let Some(missing) = places.iter().find(|place| !text.contains(*place)) {
+        return Err(format!("`{text}` has no place {missing}; {remedy}"));
+    }
+    let tiles = Tiles {
+        template: text.to_owned(),
+        origin: String::new(),
+    };
+    match Url::parse(&tiles.at(0, 0, 0)) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Tiles {
+            origin: url.origin().ascii_serialization(),
+            ..tiles
+        }),
+        _ => Err(format!("`{text}` is not a web address; {remedy}")),
+    }
+}
+
 /// Longest name of a model.
 const MAX_MODEL_NAME: usize = 128;
 
@@ -417,6 +470,26 @@ mod tests {
         }
         for name in ["", "a b", "a\"b", "embedded", &"x".repeat(129)] {
             assert!(model_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn tiles_have_places() {
+        let map = tiles("https://tiles.example.org:8443/m/{z}/{x}/{y}.png").expect("valid");
+        assert_eq!(
+            map.at(7, 63, 48),
+            "https://tiles.example.org:8443/m/7/63/48.png"
+        );
+        assert_eq!(map.origin(), "https://tiles.example.org:8443");
+        for wrong in [
+            "https://tiles.example.org/{z}/{x}.png",
+            "/{z}/{x}/{y}.png",
+            "",
+        ] {
+            assert!(tiles(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", " ", "a\nb", &"x".repeat(201)] {
+            assert!(one_line(wrong).is_err(), "{wrong:?}");
         }
     }
 

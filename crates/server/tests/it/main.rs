@@ -56,6 +56,12 @@ mod api_sessions;
 mod api_stations;
 mod api_status;
 
+mod console_guard;
+mod console_live;
+mod console_pages;
+mod console_sign_in;
+mod console_work;
+
 mod drill_command;
 
 mod fault_kill;

@@ -32,6 +32,7 @@ mod opening;
 mod outage;
 mod patience;
 mod sessions;
+mod sign_ins;
 mod stations;
 mod support;
 mod writer;

@@ -51,6 +51,15 @@ impl Client {
         with
     }
 
+    /// The same one, at another server.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same, with a token.
     #[must_use]
     pub fn bearing(&self, token: &str) -> Self {

@@ -2,6 +2,7 @@
 //!
 //! - [`Server`] is a node in this process; [`Process`] is the real binary, to be killed.
 //! - Both are an [`Access`]: it makes [`Client`]s (people and systems) and [`Charger`]s.
+//! - [`Browser`] is a person at the console.
 //! - [`Traffic`] is many chargers at work, who remember what they were told.
 //! - [`Cluster`] and the Redis of a [`Ground`] are one test's own, to be stopped and started.
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 mod access;
 mod answers;
+pub mod browser;
 mod cable;
 mod charger;
 mod client;
@@ -20,6 +22,7 @@ mod services;
 mod traffic;
 
 pub use access::{ADMIN_TOKEN, Access};
+pub use browser::Browser;
 pub use cable::Cable;
 pub use charger::{Charger, Ended};
 pub use client::{Answer, Client, SentEvent};

@@ -1,0 +1,312 @@
+// The console's one script. Everything works without it; with it, times are the reader's, questions
+// come in a dialog, and what changes on the server changes on the page.
+//
+// What comes over the stream is put into the page as text and attributes, never as markup. Whole
+// regions are brought up to date from the page itself, fetched anew: what is in it has been escaped
+// by the server, as at the first time.
+'use strict';
+
+const body = document.body;
+const lang = document.documentElement.lang;
+const icons = body.dataset.icons;
+
+// ---- Times, in the reader's zone
+
+const clock = new Intl.DateTimeFormat(lang, { timeStyle: 'medium' });
+const day = new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'medium' });
+const exact = new Intl.DateTimeFormat(lang, { dateStyle: 'full', timeStyle: 'long' });
+
+// As the server writes them: the two largest units.
+function passed(milliseconds) {
+  const s = Math.max(0, Math.floor(milliseconds / 1000));
+  const unit = (n, name) => `${n}\u00a0${name}`;
+  if (s < 60) return unit(s, 's');
+  const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
+  if (s < 3600) return unit(m, 'min');
+  const [large, small] = s < 86400 ? [unit(h, 'h'), m && unit(m, 'min')] : [unit(d, 'd'), h && unit(h, 'h')];
+  return small ? `${large} ${small}` : large;
+}
+
+// The server's time less ours: a machine on the wall may be wrong.
+const made = document.querySelector('.foot time');
+const ahead = made ? Date.parse(made.dateTime) - Date.now() : 0;
+
+function tell(time) {
+  const at = new Date(time.dateTime);
+  const today = at.toDateString() === new Date().toDateString();
+  const styles = { ago: () => passed(Date.now() + ahead - at), time: () => clock.format(at), full: () => (today ? clock : day).format(at) };
+  const text = styles[time.dataset.t]();
+  if (time.textContent !== text) time.textContent = text;
+  if (time.dataset.said !== time.dateTime) {
+    time.dataset.said = time.dateTime;
+    time.title = `${exact.format(at)} · ${time.dateTime}`;
+  }
+}
+
+function tellAll(root) {
+  root.querySelectorAll('time[data-t]').forEach(tell);
+}
+
+// ---- Forms
+
+addEventListener('change', (event) => {
+  if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
+});
+
+addEventListener('keydown', (event) => {
+  const typing = event.target.closest('input, select, textarea');
+  const field = document.querySelector('[data-slash]');
+  if (event.key !== '/' || typing || !field) return;
+  event.preventDefault();
+  field.focus();
+});
+
+// A form that is sent is not sent twice by a nervous hand.
+addEventListener('submit', (event) => {
+  const form = event.target;
+  if (form.method !== 'post') return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = '1';
+});
+addEventListener('pageshow', () => document.querySelectorAll('[data-sent]').forEach((form) => delete form.dataset.sent));
+
+// ---- Questions: the page that asks, in a dialog
+
+async function ask(address) {
+  let answer;
+  try {
+    answer = await fetch(address, { headers: { Accept: 'text/html' } });
+  } catch {
+    location.href = address;
+    return;
+  }
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  const question = page.getElementById('ask');
+  if (!question) {
+    location.href = address;
+    return;
+  }
+  const dialog = document.createElement('dialog');
+  dialog.setAttribute('aria-labelledby', 'ask-h');
+  dialog.append(document.adoptNode(question));
+  dialog.addEventListener('close', () => dialog.remove());
+  dialog.addEventListener('click', (event) => {
+    if (!event.target.closest('[data-close]') && event.target !== dialog) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  body.append(dialog);
+  dialog.showModal();
+}
+
+addEventListener('click', (event) => {
+  const link = event.target.closest('a[data-ask]');
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  ask(link.href);
+});
+addEventListener('submit', (event) => {
+  const form = event.target.closest('form[data-ask]');
+  if (!form) return;
+  event.preventDefault();
+  ask(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+});
+
+// ---- Regions, brought up to date in place
+
+// Makes one element like another, and touches only what differs: what has the focus keeps it, and
+// what is open stays open.
+function become(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  const tag = old.nodeName === fresh.nodeName;
+  if (old.nodeType !== fresh.nodeType || !tag || old.id !== fresh.id || old.dataset?.station !== fresh.dataset?.station) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    const mine = name === 'open' || name === 'data-said' || (old.nodeName === 'TIME' && name === 'title');
+    if (!mine && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    const mine = old.nodeName === 'TIME' && name === 'title' && old.dateTime === fresh.dateTime;
+    if (!mine && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  const [have, want] = [[...old.childNodes], [...fresh.childNodes]];
+  want.forEach((node, place) => (have[place] ? become(have[place], node) : old.append(node)));
+  have.slice(want.length).forEach((node) => node.remove());
+}
+
+let busy = false;
+let again = false;
+
+async function refresh() {
+  if (busy) {
+    again = true;
+    return;
+  }
+  busy = true;
+  try {
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } });
+    if (answer.redirected) {
+      location.reload();
+      return;
+    }
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    for (const region of document.querySelectorAll('[data-live][id]')) {
+      const fresh = page.getElementById(region.id);
+      if (fresh) become(region, document.adoptNode(fresh));
+    }
+    document.title = page.title;
+    tellAll(document);
+  } catch {
+    // The stream says that the connection is lost; when it is back, this is done again.
+  } finally {
+    busy = false;
+    if (again) {
+      again = false;
+      soon();
+    }
+  }
+}
+
+let waiting = 0;
+let last = 0;
+
+// Soon, but not more often than the page wants.
+function soon() {
+  if (waiting) return;
+  const rest = Math.max(0, last + body.dataset.every * 1000 - Date.now());
+  waiting = setTimeout(() => {
+    waiting = 0;
+    last = Date.now();
+    refresh();
+  }, rest);
+}
+
+// ---- What comes over the stream
+
+function state(element, status, word) {
+  element.className = `state s-${status}`;
+  element.querySelector('use').setAttribute('href', `${icons}#${status}`);
+  element.lastElementChild.textContent = word;
+}
+
+function put(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+function change(station) {
+  const row = document.querySelector(`tr[data-station="${CSS.escape(station.id)}"]`);
+  if (!row) return;
+  const shown = row.querySelector('.state');
+  if (!shown.classList.contains(`s-${station.status}`)) {
+    state(shown, station.status, station.word);
+    row.classList.remove('fresh');
+    requestAnimationFrame(() => row.classList.add('fresh'));
+  }
+  put(row.querySelector('[data-free]'), String(station.free));
+  put(row.querySelector('[data-all]'), String(station.all));
+  const since = row.querySelector('time');
+  if (since && since.dateTime !== station.since) {
+    since.dateTime = station.since;
+    tell(since);
+  }
+}
+
+const number = new Intl.NumberFormat(lang);
+
+function take(now) {
+  for (const [status, count] of Object.entries(now.stations)) {
+    document.querySelectorAll(`[data-count="${status}"]`).forEach((it) => put(it, number.format(count)));
+  }
+  for (const [status, count] of Object.entries(now.connectors)) {
+    document.querySelectorAll(`[data-connectors="${status}"]`).forEach((it) => put(it, number.format(count)));
+  }
+  const title = document.title.replace(/^\(\d+\) /, '');
+  document.title = now.trouble ? `(${now.trouble}) ${title}` : title;
+  now.changes.forEach(change);
+}
+
+// ---- The stream
+
+const light = document.getElementById('live');
+let banner = null;
+let heard = Date.now();
+let seen = 0;
+let source = null;
+
+function lost() {
+  light.classList.remove('on');
+  light.textContent = body.dataset.sayOld;
+  if (banner) return;
+  banner = document.createElement('p');
+  banner.className = 'banner';
+  banner.id = 'lost';
+  banner.setAttribute('role', 'alert');
+  banner.textContent = body.dataset.sayLost.replace('{time}', clock.format(heard));
+  document.querySelector('.bar').after(banner);
+}
+
+function back() {
+  heard = Date.now();
+  if (light.classList.contains('on')) return;
+  light.classList.add('on');
+  light.textContent = body.dataset.sayBack;
+  if (banner) {
+    banner.remove();
+    banner = null;
+    refresh();
+  }
+}
+
+function open(address) {
+  source = new EventSource(address);
+  source.addEventListener('now', (event) => {
+    back();
+    const now = JSON.parse(event.data);
+    take(now);
+    const mine = !address.includes('of=') || address.includes('of=nothing') || now.changes.length + now.gone.length > 0;
+    if ((seen && now.seq !== seen && mine) || now.anew || now.changes.length + now.gone.length > 0) soon();
+    seen = now.seq;
+  });
+  source.addEventListener('alive', back);
+  source.addEventListener('out', () => location.reload());
+  source.addEventListener('error', () => {
+    lost();
+    // The browser comes back by itself, unless it was refused: signed out, perhaps.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => refresh().then(reopen), 5000);
+  });
+}
+
+function reopen() {
+  source.close();
+  const from = seen ? body.dataset.follow.replace(/after=\d+/, `after=${seen}`) : body.dataset.follow;
+  open(from);
+}
+
+tellAll(document);
+setInterval(() => document.querySelectorAll('time[data-t="ago"]').forEach(tell), 10000);
+
+// Who is not signed in has nothing to follow.
+if (light) {
+  open(body.dataset.follow);
+  // The server says something every few seconds. If it does not, the line is cut without a word.
+  setInterval(() => {
+    if (Date.now() - heard < 20000) return;
+    lost();
+    if (source.readyState !== EventSource.CONNECTING) reopen();
+    heard = Date.now() - 10000;
+  }, 2000);
+  setInterval(() => {
+    const often = document.querySelector('[data-refresh]');
+    if (often && !document.hidden && Date.now() - last > often.dataset.refresh * 1000) {
+      last = Date.now();
+      refresh();
+    }
+  }, 1000);
+}

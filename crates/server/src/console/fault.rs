@@ -1,0 +1,215 @@
+//! What went wrong, as a page for people.
+
+use askama::Template as _;
+use axum::response::{IntoResponse, Response};
+use domain::token::Role;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::page::{Page, Place, render};
+use super::phrases::Say;
+use super::visit::{Visit, can_come_back, go_to};
+use super::{ROOT, words};
+use crate::app::{App, AppError, Failure};
+
+/// Why a request could not be answered with its page.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nobody is signed in.
+    SignIn,
+    /// His role is too weak; this one would do.
+    Forbidden(Role),
+    /// The form is none of ours, or has lost what makes it so.
+    Forged,
+    /// There is no such thing.
+    NotFound,
+    /// It cannot be asked in this way.
+    NotAllowed,
+    /// What was entered does not hold: which field, and why.
+    Invalid(Vec<(Say, Say)>),
+    /// The form is too large, or cannot be read.
+    Unreadable,
+    /// Too many live streams.
+    TooMany,
+    /// It is the token that he is signed in with.
+    Own,
+    /// A use-case said no.
+    Refused {
+        /// The status it stands for.
+        status: StatusCode,
+        /// What happened, in the reader's language.
+        say: Say,
+        /// More of it, where there is more to say.
+        detail: Option<String>,
+        /// When to come back, in seconds.
+        retry_after: Option<u64>,
+    },
+}
+
+#[derive(askama::Template)]
+#[template(path = "fault.html")]
+struct FaultPage {
+    page: Page,
+    status: u16,
+    what: String,
+    detail: Option<String>,
+    invalid: Vec<(&'static str, &'static str)>,
+}
+
+impl Fault {
+    /// What was entered into a field does not hold.
+    pub fn invalid(field: Say, why: Say) -> Self {
+        Self::Invalid(vec![(field, why)])
+    }
+
+    fn refused(status: StatusCode, say: Say) -> Self {
+        Self::Refused {
+            status,
+            say,
+            detail: None,
+            retry_after: None,
+        }
+    }
+
+    /// The page that tells it.
+    pub async fn page(self, app: &App, visit: Visit, method: &Method) -> Response {
+        let t = visit.lang.phrases();
+        if let Self::SignIn = self
+            && can_come_back(method)
+        {
+            let next = url::form_urlencoded::byte_serialize(visit.here.as_bytes());
+            let next: String = next.collect();
+            return go_to(&format!("{ROOT}/sign-in?next={next}"));
+        }
+        let status = self.status();
+        let (mut detail, mut invalid, mut retry) = (None, Vec::new(), None);
+        let what = match self {
+            Self::SignIn => t.fault_sign_in.to_owned(),
+            Self::Forbidden(least) => {
+                let role = words::role(visit.lang, least);
+                t.fault_forbidden.replace("{role}", role)
+            }
+            Self::Forged => t.fault_forged.to_owned(),
+            Self::NotFound => t.fault_not_found.to_owned(),
+            Self::NotAllowed => t.fault_not_allowed.to_owned(),
+            Self::Unreadable => t.fault_unreadable.to_owned(),
+            Self::TooMany => t.fault_too_many.to_owned(),
+            Self::Own => t.fault_own_token.to_owned(),
+            Self::Invalid(faults) => {
+                invalid = faults
+                    .iter()
+                    .map(|(field, why)| (field(t), why(t)))
+                    .collect();
+                t.fault_invalid.to_owned()
+            }
+            Self::Refused {
+                say,
+                detail: more,
+                retry_after,
+                ..
+            } => {
+                (detail, retry) = (more, retry_after);
+                say(t).to_owned()
+            }
+        };
+        let page = visit.page(app, Place::Elsewhere, t.fault_title).await;
+        let told = FaultPage {
+            page,
+            status: status.as_u16(),
+            what,
+            detail,
+            invalid,
+        };
+        let mut response = render(told.render());
+        *response.status_mut() = status;
+        if let Some(seconds) = retry {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::SignIn => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::Forged => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Own => StatusCode::CONFLICT,
+            Self::Refused { status, .. } => *status,
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    /// Only a note for `visit::receive`, which knows who reads it and makes a page of it.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<AppError> for Fault {
+    fn from(error: AppError) -> Self {
+        let with = |status, say: Say, detail| Self::Refused {
+            status,
+            say,
+            detail: Some(detail),
+            retry_after: None,
+        };
+        let later = |say: Say, seconds| Self::Refused {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            say,
+            detail: None,
+            retry_after: Some(seconds),
+        };
+        match error {
+            AppError::NotFound(_) => Self::NotFound,
+            AppError::Conflict(detail) => with(StatusCode::CONFLICT, |t| t.fault_conflict, detail),
+            AppError::PreconditionFailed => {
+                Self::refused(StatusCode::PRECONDITION_FAILED, |t| t.fault_changed)
+            }
+            AppError::Unprocessable { detail, .. } => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                with(status, |t| t.fault_invalid, detail)
+            }
+            AppError::Offline => Self::refused(StatusCode::CONFLICT, |t| t.fault_offline),
+            AppError::Superseded => Self::refused(StatusCode::CONFLICT, |t| t.fault_conflict),
+            AppError::Unreachable => later(|t| t.fault_unreachable, 5),
+            AppError::Disabled(detail) => {
+                let detail = detail.to_owned();
+                with(StatusCode::FORBIDDEN, |t| t.fault_disabled, detail)
+            }
+            AppError::Forgotten(_) => Self::refused(StatusCode::GONE, |t| t.fault_forgotten),
+            AppError::Busy => later(|t| t.fault_busy, 1),
+            AppError::Unavailable => later(|t| t.fault_unavailable, 5),
+            AppError::InDoubt => later(|t| t.fault_in_doubt, 5),
+            AppError::Analysis(failure) => of_analysis(&failure),
+            // The one place where it is handled, so the one place where it is logged.
+            AppError::Internal(inner) => {
+                tracing::error!(error = inner, "a page of the console failed");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::refused(status, |t| t.fault_internal)
+            }
+        }
+    }
+}
+
+fn of_analysis(failure: &Failure) -> Fault {
+    tracing::warn!(%failure, "no analysis");
+    let retry_after = failure.retry_after().map(|after| after.as_secs().max(1));
+    let status = match failure {
+        _ if retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    Fault::Refused {
+        status,
+        say: |t| t.fault_analysis,
+        detail: Some(failure.to_string()),
+        retry_after,
+    }
+}

@@ -1,0 +1,310 @@
+//! The field journal: written, changed, analysed, removed.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::journal::{EntryText, MAX_ENTRY_TEXT};
+use domain::{Analysis, Entry, EntryId, EntryPatch, StationId};
+use http::StatusCode;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::form::{Asked, Fields, Posted};
+use super::page::{Page, Place, render};
+use super::phrases::Say;
+use super::station::Ask;
+use super::visit::{Operator, Viewer, Visit, go_to};
+use super::words;
+use crate::app::{App, EntryFilter, EntryPlace, NewEntry};
+
+/// Entries on a page.
+const ON_A_PAGE: u32 = 30;
+/// Analyses shown with an entry: the newest.
+const ANALYSES: u32 = 5;
+
+#[derive(Template)]
+#[template(path = "journal.html")]
+struct Journal {
+    page: Page,
+    entries: Vec<Entry>,
+    station: String,
+    next: Option<String>,
+    first_page: bool,
+    draft: Draft,
+}
+
+#[derive(Template)]
+#[template(path = "entry.html")]
+struct EntryPage {
+    page: Page,
+    entry: Entry,
+    analyses: Vec<Analysis>,
+    draft: Draft,
+}
+
+/// What somebody has typed, and what is wrong with it.
+#[derive(Default)]
+struct Draft {
+    work: String,
+    struggle: String,
+    intention: String,
+    station: String,
+    wrong: Vec<(&'static str, &'static str)>,
+}
+
+impl Draft {
+    fn of(fields: &Fields) -> Self {
+        Self {
+            work: fields.raw("work").to_owned(),
+            struggle: fields.raw("struggle").to_owned(),
+            intention: fields.raw("intention").to_owned(),
+            station: fields.raw("station").to_owned(),
+            wrong: Vec::new(),
+        }
+    }
+
+    fn of_entry(entry: &Entry) -> Self {
+        Self {
+            work: entry.work.as_str().to_owned(),
+            struggle: entry.struggle.as_str().to_owned(),
+            intention: entry.intention.as_str().to_owned(),
+            station: entry
+                .station_id
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// The texts, when all of them can stand in the journal.
+    fn check(&self) -> Result<NewEntry, Vec<(Say, Say)>> {
+        let mut wrong: Vec<(Say, Say)> = Vec::new();
+        let mut text = |text: &str, label: Say| {
+            let checked = EntryText::new(text).ok();
+            if checked.is_none() {
+                wrong.push((label, |t| t.wrong_entry_text));
+            }
+            checked
+        };
+        let work = text(&self.work, |t| t.work);
+        let struggle = text(&self.struggle, |t| t.struggle);
+        let intention = text(&self.intention, |t| t.intention);
+        let named = self.station.trim();
+        let station_id = (!named.is_empty()).then(|| StationId::new(named));
+        let station_id = station_id.transpose().map_err(|_| {
+            let why: (Say, Say) = (|t| t.station, |t| t.wrong_station);
+            why
+        });
+        match (work, struggle, intention, station_id) {
+            (Some(work), Some(struggle), Some(intention), Ok(station_id)) => Ok(NewEntry {
+                work,
+                struggle,
+                intention,
+                station_id,
+            }),
+            (.., station_id) => {
+                wrong.extend(station_id.err());
+                Err(wrong)
+            }
+        }
+    }
+}
+
+/// The texts' bound, for the forms.
+const fn longest() -> usize {
+    MAX_ENTRY_TEXT
+}
+
+fn entry_id(text: &str) -> Result<EntryId, Fault> {
+    let id = Uuid::parse_str(text).map_err(|_| Fault::NotFound)?;
+    Ok(EntryId(id))
+}
+
+/// A place in the journal, as links spell it: the time, then the id.
+fn place(text: &str) -> Option<EntryPlace> {
+    let (time, id) = text.split_once('.')?;
+    Some(EntryPlace {
+        created_at: time.parse().ok()?,
+        id: EntryId(Uuid::parse_str(id).ok()?),
+    })
+}
+
+/// The journal, newest first, with a form to write in it.
+pub async fn list(
+    Viewer(visit): Viewer,
+    State(app): State<App>,
+    Asked(query): Asked,
+) -> Result<Response, Fault> {
+    let draft = Draft {
+        station: query.get("station").unwrap_or_default().to_owned(),
+        ..Draft::default()
+    };
+    journal(&app, visit, &query, draft).await
+}
+
+async fn journal(app: &App, visit: Visit, query: &Fields, draft: Draft) -> Result<Response, Fault> {
+    let station = query.get("station").unwrap_or_default().to_owned();
+    let before = query.get("before").and_then(place);
+    let filter = EntryFilter {
+        station_id: StationId::new(&station).ok(),
+        before,
+    };
+    let mut entries = app.entries(&filter, ON_A_PAGE + 1).await?;
+    let more = entries.len() > ON_A_PAGE as usize;
+    entries.truncate(ON_A_PAGE as usize);
+    let last = entries.last().filter(|_| more).map(EntryPlace::of);
+    let next = last.map(|EntryPlace { created_at, id }| {
+        query.with("before", Some(&format!("{created_at}.{id}")))
+    });
+    let t = visit.lang.phrases();
+    let shown = Journal {
+        page: visit.page(app, Place::Journal, t.journal).await,
+        first_page: before.is_none(),
+        entries,
+        station,
+        next,
+        draft,
+    };
+    Ok(render(shown.render()))
+}
+
+/// Writes an entry. What does not hold comes back with all that was typed.
+pub async fn write(
+    Operator(visit): Operator,
+    State(app): State<App>,
+    posted: Posted,
+) -> Result<Response, Fault> {
+    let mut draft = Draft::of(&posted.fields);
+    let t = visit.lang.phrases();
+    match draft.check() {
+        Ok(new) => {
+            let entry = app.create_entry(new, posted.once()).await?;
+            Ok(go_to(&format!("/console/journal/{}", entry.id)))
+        }
+        Err(wrong) => {
+            draft.wrong = wrong
+                .iter()
+                .map(|(label, why)| (label(t), why(t)))
+                .collect();
+            let page = journal(&app, visit, &Fields::default(), draft).await?;
+            Ok(unprocessable(page))
+        }
+    }
+}
+
+fn unprocessable(mut page: Response) -> Response {
+    *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    page
+}
+
+/// An entry, with what was read out of it.
+pub async fn show(
+    Viewer(visit): Viewer,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
+    let draft = Draft::of_entry(&entry);
+    one(&app, visit, entry, draft).await
+}
+
+async fn one(app: &App, visit: Visit, entry: Entry, draft: Draft) -> Result<Response, Fault> {
+    let t = visit.lang.phrases();
+    let shown = EntryPage {
+        analyses: app.analyses(entry.id, None, ANALYSES).await?,
+        page: visit.page(app, Place::Journal, t.entry).await,
+        entry,
+        draft,
+    };
+    Ok(render(shown.render()))
+}
+
+impl EntryPage {
+    fn sentiment(&self, analysis: &Analysis) -> &'static str {
+        words::sentiment(self.page.lang, analysis.sentiment)
+    }
+
+    /// Whether the entry was changed after it was read.
+    fn is_old(&self, analysis: &Analysis) -> bool {
+        analysis.entry_version != self.entry.version
+    }
+}
+
+/// Changes an entry, unless somebody else has meanwhile.
+pub async fn edit(
+    Operator(visit): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, Fault> {
+    let id = entry_id(&id)?;
+    let mut draft = Draft::of(&posted.fields);
+    let version = posted.fields.get("version").and_then(|it| it.parse().ok());
+    let t = visit.lang.phrases();
+    match draft.check() {
+        Ok(new) => {
+            let patch = EntryPatch {
+                work: Some(new.work),
+                struggle: Some(new.struggle),
+                intention: Some(new.intention),
+                station_id: new.station_id,
+            };
+            app.update_entry(id, patch, version).await?;
+            Ok(go_to(&format!("/console/journal/{id}")))
+        }
+        Err(wrong) => {
+            draft.wrong = wrong
+                .iter()
+                .map(|(label, why)| (label(t), why(t)))
+                .collect();
+            let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
+            Ok(unprocessable(one(&app, visit, entry, draft).await?))
+        }
+    }
+}
+
+/// Has an entry read.
+pub async fn analyze(
+    Operator(_): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, Fault> {
+    let id = entry_id(&id)?;
+    let anew = posted.fields.get("fresh").is_some();
+    app.analyze_entry(id, anew, posted.once()).await?;
+    Ok(go_to(&format!("/console/journal/{id}#analysis")))
+}
+
+/// Asks before an entry is removed.
+pub async fn ask(
+    Operator(visit): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
+    let t = visit.lang.phrases();
+    let ask = Ask {
+        page: visit.page(&app, Place::Journal, t.ask_entry_delete).await,
+        question: format!("{} “{}”?", t.ask_entry_delete, entry.work.as_str()),
+        consequence: t.ask_entry_delete_means.to_owned(),
+        button: t.remove.to_owned(),
+        harm: true,
+        action: format!("/console/journal/{}/delete", entry.id),
+        fields: vec![("version".to_owned(), entry.version.to_string())],
+        back: format!("/console/journal/{}", entry.id),
+    };
+    Ok(ask.show())
+}
+
+/// Removes an entry.
+pub async fn delete(
+    Operator(_): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, Fault> {
+    let version = posted.fields.get("version").and_then(|it| it.parse().ok());
+    app.delete_entry(entry_id(&id)?, version).await?;
+    Ok(go_to("/console/journal"))
+}
