@@ -99,6 +99,8 @@ class Loop:
         text = attachment["text"].replace(f"127.0.0.1:{self.enchufe.port}", "<service>")
         text = text.replace(f"127.0.0.1%3A{self.enchufe.port}", "<service>")
         text = re.sub(r"has used [0-9.]+% of", "has used <share> of", text)
+        # Chargers come and go faster than is scraped.
+        text = re.sub(r"[0-9.]+% of the stations", "<share> of the stations", text)
         return {**payload, "attachments": [{**attachment, "text": text}]}
 
 

@@ -155,7 +155,7 @@ fn scaled(lang: Lang, value: i64, unit: &str) -> String {
         _ => ("G", 1_000_000_000),
     };
     let sign = if value < 0 { "-" } else { "" };
-    let tenths = (size.saturating_mul(10) + step / 2) / step;
+    let tenths = size.saturating_mul(10).saturating_add(step / 2) / step;
     let point = lang.decimal_point();
     format!(
         "{sign}{}{point}{}{NO_BREAK}{prefix}{unit}",
