@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -95,3 +98,24 @@ class Tally:
             self.passed += 1
             print(f"ok - {name}", flush=True)
         return not fault
+
+
+def run_checks(package: str, checks: Sequence[str], wanted: Sequence[str]) -> int:
+    """Runs `run(tally)` of each `<name>_test` in a package, or of those wanted; gives the exit code."""
+    if unknown := set(wanted) - set(checks):
+        print(f"there is no check {', '.join(sorted(unknown))}; there are {', '.join(checks)}")
+        return 2
+    tally = Tally()
+    for name in checks:
+        if wanted and name not in wanted:
+            continue
+        started = time.monotonic()
+        print(f"\n-- {name}", flush=True)
+        try:
+            importlib.import_module(f"{package}.{name}_test").run(tally)
+        except Exception as error:  # noqa: BLE001
+            # One check that cannot go on must not hide what the others find.
+            tally.check(name, f"{type(error).__name__}: {error}")
+        print(f"   {time.monotonic() - started:.0f} s", flush=True)
+    print(f"\n{tally.passed} passed, {tally.failed} failed")
+    return 1 if tally.failed or not tally.passed else 0

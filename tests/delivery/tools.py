@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from monitoring.tests.tools import Tally
+from monitoring.tests.tools import Tally, run_checks
 
-__all__ = ["ROOT", "Tally", "broken", "fault_of", "free_port", "ran"]
+__all__ = ["ROOT", "Tally", "broken", "fault_of", "free_port", "ran", "run_checks"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # No program called here takes longer; one that does hangs.
