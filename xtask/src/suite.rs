@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::env::{self, Settings};
 use crate::shell::{Tally, cargo, run, run_counted, which};
-use crate::{clients, generate, monitoring, schemathesis, serve, verify};
+use crate::{clients, console, generate, monitoring, schemathesis, serve, verify};
 
 /// No step of ours comes near it; a build on a slow machine might.
 const LIMIT: Duration = Duration::from_hours(1);
@@ -26,6 +26,7 @@ pub fn test() -> Result<()> {
         report.step("third-party clients", |tally| {
             clients::run(&binary, &settings, tally)
         });
+        report.step("console", |tally| console::check(&binary, &settings, tally));
         report.step("schemathesis", |_| schemathesis::run(&binary, &settings));
         report.step("monitoring", |tally| {
             monitoring::run(&binary, &settings, tally)

@@ -12,9 +12,9 @@ const icons = body.dataset.icons;
 
 // ---- Times, in the reader's zone
 
-const clock = new Intl.DateTimeFormat(lang, { timeStyle: 'medium' });
-const day = new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'medium' });
-const exact = new Intl.DateTimeFormat(lang, { dateStyle: 'full', timeStyle: 'long' });
+const clock = new Intl.DateTimeFormat(lang, { timeStyle: 'medium', hourCycle: 'h23' });
+const day = new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
+const exact = new Intl.DateTimeFormat(lang, { dateStyle: 'full', timeStyle: 'long', hourCycle: 'h23' });
 
 // As the server writes them: the two largest units.
 function passed(milliseconds) {
@@ -159,7 +159,9 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     for (const region of document.querySelectorAll('[data-live][id]')) {
       const fresh = page.getElementById(region.id);
-      if (fresh) become(region, document.adoptNode(fresh));
+      // Forms somebody may be filling in are left alone until what they are for has changed.
+      const same = region.dataset.when && region.dataset.when === fresh?.dataset.when;
+      if (fresh && !same) become(region, document.adoptNode(fresh));
     }
     document.title = page.title;
     tellAll(document);
