@@ -55,16 +55,23 @@ def migration_faults(job: dict, found: list[dict]) -> list[str]:
     container = job["spec"]["template"]["spec"]["containers"][0]
     with datastores.running(found) as stores, tempfile.TemporaryDirectory() as folder:
         password = datastores.PASSWORDS["postgres-password"]
-        address = next(store for store in stores if "postgresql" in store.address)
-        env = {}
-        for variable in container["env"]:
-            if variable["name"] == "ENCHUFE_DATABASE_URL":
-                env["ENCHUFE_DATABASE_URL"] = (
-                    f"postgres://enchufe:{password}@127.0.0.1:{address.port}/enchufe"
-                )
-            else:
-                env[variable["name"]] = variable["value"]
-        result = ran([server_binary(), *container["args"]], cwd=Path(folder), env=env)
+        postgres = next(store for store in stores if "postgresql" in store.address)
+        address = f"postgres://enchufe:{password}@127.0.0.1:{postgres.port}/enchufe"
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(address)
+            file.flush()
+            mounted = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
+            env = {}
+            for variable in container["env"]:
+                name, value = variable["name"], variable.get("value", "")
+                if name == "ENCHUFE_DATABASE_URL":
+                    value = address
+                elif name == "ENCHUFE_DATABASE_URL_FILE":
+                    if str(Path(value).parent) not in mounted:
+                        return [f"{value} is in none of its mounts"]
+                    value = file.name
+                env[name] = value
+            result = ran([server_binary(), *container["args"]], cwd=Path(folder), env=env)
         written = [path.name for path in Path(folder).iterdir()]
     if result.returncode != 0 or "tables are up to date" not in result.stdout:
         return [f"it ended with {result.returncode}: {result.stdout.strip()}"]

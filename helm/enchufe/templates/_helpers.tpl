@@ -144,11 +144,8 @@ capabilities:
 {{- end }}
 {{- include "enchufe.databaseEnv" . }}
 {{- if eq .Values.redis.kind "external" }}
-- name: ENCHUFE_REDIS_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ $secret }}
-      key: redis-url
+- name: ENCHUFE_REDIS_URL_FILE
+  value: /run/secrets/enchufe/redis-url
 {{- else if eq .Values.redis.kind "bundled" }}
 - name: REDIS_PASSWORD
   valueFrom:
@@ -163,15 +160,13 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* An address with a password is taken from the environment only: it is a secret as a whole. */}}
+{{/* An address with a password is a secret as a whole. Those of the bundled stores, which are for
+trials, are put together here out of the password that both sides are given. */}}
 {{- define "enchufe.databaseEnv" -}}
 {{- $secret := include "enchufe.secret" . -}}
 {{- if eq .Values.database.kind "external" }}
-- name: ENCHUFE_DATABASE_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ $secret }}
-      key: database-url
+- name: ENCHUFE_DATABASE_URL_FILE
+  value: /run/secrets/enchufe/database-url
 {{- else if eq .Values.database.kind "bundled" }}
 - name: POSTGRES_PASSWORD
   valueFrom:
