@@ -1,8 +1,10 @@
 """The image: built by a real engine from the real Dockerfile, looked into, started as it will be in
-production, and stopped. Then secrets are looked for, in its layers and in the history."""
+production, and stopped. Then secrets are looked for in its layers."""
 
 from __future__ import annotations
 
+import secrets
+import string
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,7 +41,6 @@ def run(tally: Tally) -> None:
     properties(tally, image)
     runs(tally, image)
     layers(tally, image)
-    tally.check("no secret in the history", secrets_scan.history_fault(ROOT))
 
 
 def noticed(tally: Tally, what: str, fault: str | None) -> None:
@@ -258,18 +259,9 @@ def layers(tally: Tally, image: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         # In an upper layer it is gone; in the lower one it is there for everybody who pulls.
         folder = Path(scratch)
-        (folder / "planted").write_text(secrets_scan.planted())
+        token = "ghp_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(36))
+        (folder / "planted").write_text(f"{token}\n")
         (folder / "empty").write_text("")
         (folder / "Dockerfile").write_text(f"FROM {image}\nCOPY planted /settings\nCOPY empty /settings\n")
         docker.must("build", "--tag=enchufe:broken", folder)
-        noticed(tally, "a key in a lower layer", secrets_scan.image_fault(docker, "enchufe:broken"))
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-        ran([*git, "init", "--quiet"], cwd=folder)
-        (folder / "settings.py").write_text(secrets_scan.planted())
-        ran([*git, "add", "."], cwd=folder)
-        ran([*git, "commit", "--quiet", "--message=one"], cwd=folder)
-        ran([*git, "rm", "--quiet", "settings.py"], cwd=folder)
-        ran([*git, "commit", "--quiet", "--message=two"], cwd=folder)
-        noticed(tally, "a key in a file that was removed again", secrets_scan.history_fault(folder))
+        noticed(tally, "a token in a lower layer", secrets_scan.image_fault(docker, "enchufe:broken"))

@@ -1,96 +1,87 @@
-"""Looks for secrets with detect-secrets: in every layer of an image, and in every file the history of
-the repository ever held."""
+"""Looks for secrets with Kingfisher: in every commit of a repository, and in every layer of an image.
+
+A secret that was committed stays one after it is removed, since everybody who has the repository has
+it. It must be revoked where it is valid; after that it can be listed below.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-import secrets
-import string
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.delivery.engine import Engine, program
+from tests.delivery.actions.runner import BIN
+from tests.delivery.engine import Engine
+from tests.delivery.tools import ran
 
-# What has a form of its own. Detectors that go by entropy or by names of variables are left out:
-# checksums, examples and tests are full of what they find.
-DETECTORS = {
-    "ArtifactoryDetector", "AWSKeyDetector", "AzureStorageKeyDetector", "BasicAuthDetector",
-    "CloudantDetector", "DiscordBotTokenDetector", "GitHubTokenDetector", "GitLabTokenDetector",
-    "IbmCloudIamDetector", "IbmCosHmacDetector", "JwtTokenDetector", "MailchimpDetector",
-    "NpmDetector", "OpenAIDetector", "PrivateKeyDetector", "PypiTokenDetector", "SendGridDetector",
-    "SlackDetector", "SoftlayerDetector", "SquareOAuthDetector", "StripeDetector",
-    "TelegramBotTokenDetector", "TwilioKeyDetector",
-}  # fmt: skip
+# Beside the rules that come with it, those for tokens of our own.
+RULES = Path(__file__).resolve().parent / "secrets.yml"
+# How it ends when it found something.
+FOUND = 200
 
-# Lines that look like secrets and are none, each with its reason.
-INNOCENT = (
-    # Made-up passwords in URLs, in tests and documentation: of these users at these hosts only.
-    r"(postgres|redis|https?)(ql|s)?://[\w$%{}.()/ -]*:[^@\s]*@"
-    r"(db|host|postgres|redis|localhost|127\.0\.0\.1|\{|\$|example|[\w.-]*\.example|x)",
-)
-# A file of our own is never as large; what is, is data.
-MAX_FILE_BYTES = 4 * 2**20
-# So many at a time are looked at as one folder.
-LIMIT_SECONDS = 600
-
-
-def planted() -> str:
-    """Something that must be found, of which nothing is written down here."""
-    letters = string.ascii_uppercase + string.digits
-    key = "".join(secrets.choice(letters) for _ in range(16))
-    return f'aws_access_key_id = "{"AK" + "IA"}{key}"\n'
+# What looks like a secret and is none: file, text, and why it is none.
+NO_SECRETS = {
+    ("crates/server/src/config/sources/tests.rs", "hunter2"): "a test's, for a database that is nowhere",
+    ("crates/server/src/config/sources/tests.rs", "pa55word"): "likewise",
+    ("crates/server/src/config/values.rs", "hunter2"): "likewise",
+    ("crates/store/src/lib.rs", "PASSWORD"): "the word itself, in the shape of an address",
+    ("docs/kubernetes.md", "password"): "likewise",
+    ("usr/local/bin/enchufe", "PASSWORD"): "likewise, in a help text",
+    (
+        "tests/delivery/golden/chart/all-on.yaml",
+        "admin-token: bm90LWEtc2VjcmV0LWFkbWluLXRva2Vu",
+    ): "not-a-secret-admin-token, as a Secret writes it",
+}
 
 
-def history_fault(repository: Path) -> str | None:
-    """Each file in each of its forms, once."""
-    with tempfile.TemporaryDirectory() as scratch:
-        names = {}
-        for number, (path, content) in enumerate(blobs(repository)):
-            # The extension matters to some detectors.
-            name = f"{number}{Path(path).suffix}"
-            (Path(scratch) / name).write_bytes(content)
-            names[name] = path
-        if not names:
-            return "there is no history to look at"
-        return found_in(Path(scratch), names)
-
-
-def blobs(repository: Path) -> Iterator[tuple[str, bytes]]:
-    git = ["git", "-C", str(repository)]
-    listed = subprocess.run(
-        [*git, "rev-list", "--objects", "--all"], capture_output=True, text=True, check=True
+def found_in(folder: Path, *, history: bool = True) -> set[tuple[str, str]]:
+    """Each finding's file and text, in a repository's files and commits or in a folder's files."""
+    report = folder.parent / f"{folder.name}.json"
+    # It asks nobody whether a secret is valid, nor whether there is a newer Kingfisher.
+    offline = ["--no-validate", "--no-update-check", "--rule-cache-dir", folder.parent / "rules"]
+    shape = ["--no-dedup", "--rules-path", RULES, "--confidence", "low", "--format", "json", "--output", report]
+    done = ran(
+        [BIN / "kingfisher", "scan", folder, "--git-history", "full" if history else "none", *offline, *shape]
     )
-    paths = dict(line.split(" ", 1) for line in listed.stdout.splitlines() if " " in line)
-    batch = subprocess.run(
-        [*git, "cat-file", "--batch"], input="\n".join(paths).encode(), capture_output=True, check=True
-    )
-    stream = io.BytesIO(batch.stdout)
-    while header := stream.readline().split():
-        name, kind, size = header[0].decode(), header[1], int(header[2])
-        content = stream.read(size)
-        stream.read(1)
-        if kind == b"blob" and size <= MAX_FILE_BYTES:
-            yield paths[name], content
+    if done.returncode not in (0, FOUND):
+        raise RuntimeError(f"kingfisher ended with {done.returncode}: {done.stdout}")
+    scan = json.loads(report.read_text())
+    findings = set()
+    for entry in scan["findings"]:
+        finding = entry["finding"]
+        path = (finding.get("git_metadata") or {}).get("file", {}).get("path") or finding["path"]
+        findings.add((path.removeprefix(f"{folder}/").removeprefix("./"), finding["snippet"]))
+    if bool(findings) != (done.returncode == FOUND):
+        raise RuntimeError(f"kingfisher ended with {done.returncode} and {len(findings)} findings")
+    return findings
+
+
+def fault_in(findings: set[tuple[str, str]]) -> str | None:
+    """Names files, and of the texts only the beginning: this is written to logs."""
+    new = findings - set(NO_SECRETS)
+    told = "\n".join(f"{path} holds {text[:4]}…" for path, text in sorted(new))
+    return f"{told}\nIf it is one, revoke it. If it is none, say so in NO_SECRETS." if told else None
 
 
 def image_fault(docker: Engine, image: str) -> str | None:
     """Each file of each layer, those that an upper layer hides included, and the image's own words."""
     with tempfile.TemporaryDirectory() as scratch:
-        names = {}
+        folder = Path(scratch) / "image"
         for number, (path, content) in enumerate(files_of(docker, image)):
-            name = f"{number}{Path(path).suffix}"
+            file = folder / str(number) / path.removeprefix("./")
+            file.parent.mkdir(parents=True)
             # Of a program, what can be read in it.
             text = content if is_text(content) else b"\n".join(re.findall(rb"[ -~]{16,}", content))
-            (Path(scratch) / name).write_bytes(text)
-            names[name] = path
+            file.write_bytes(text)
         config = json.dumps(docker.inspect(image)) + "\n" + docker.must("history", "--no-trunc", image)
-        (Path(scratch) / "config.json").write_text(config)
-        return found_in(Path(scratch), {**names, "config.json": "its configuration"})
+        (folder / "configuration").write_text(config)
+        found = found_in(folder, history=False)
+    return fault_in({(re.sub(r"^\d+/", "", path), text) for path, text in found})
 
 
 def is_text(content: bytes) -> bool:
@@ -118,31 +109,3 @@ def files_of(docker: Engine, image: str) -> Iterator[tuple[str, bytes]]:
 def paths_of(docker: Engine, image: str) -> list[str]:
     """What is in an image, files and folders."""
     return [member.name.removeprefix("./") for tar in layers_of(docker, image) for member in tar]
-
-
-def found_in(folder: Path, names: dict[str, str]) -> str | None:
-    """What the scanner finds, by the names that its readers know."""
-    result = subprocess.run(
-        [program("detect-secrets"), "-C", str(folder), "scan", "--all-files", "--no-verify", *switched_off()],
-        capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
-    )  # fmt: skip
-    if result.returncode != 0:
-        return f"detect-secrets: {result.stderr[-500:]}"
-    faults = []
-    for name, secrets_there in json.loads(result.stdout)["results"].items():
-        lines = (folder / name).read_text(errors="replace").splitlines()
-        for it in secrets_there:
-            line = lines[it["line_number"] - 1] if it["line_number"] <= len(lines) else ""
-            if not any(re.search(pattern, line) for pattern in INNOCENT):
-                faults.append(f"{names.get(name, name)}:{it['line_number']}: {it['type']}")
-    return "; ".join(sorted(set(faults))[:20]) or None
-
-
-def switched_off() -> list[str]:
-    listed = subprocess.run(
-        [program("detect-secrets"), "scan", "--list-all-plugins"], capture_output=True, text=True, check=True
-    )
-    known = set(listed.stdout.split())
-    if lost := DETECTORS - known:
-        raise RuntimeError(f"detect-secrets no longer has {', '.join(sorted(lost))}")
-    return [word for name in sorted(known - DETECTORS) for word in ("--disable-plugin", name)]

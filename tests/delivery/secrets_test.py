@@ -1,12 +1,7 @@
-"""No secret is in the tree, and none ever was: Kingfisher reads the files and every commit.
-
-A secret that was committed stays one after it is removed, since everybody who has the repository has
-it. It must be revoked where it is valid; after that it can be listed below.
-"""
+"""No secret is in the tree, and none ever was: Kingfisher reads the files and every commit."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import string
@@ -14,26 +9,9 @@ import tempfile
 from pathlib import Path
 
 from tests.delivery.actions.project import committed, copy_tree
-from tests.delivery.actions.runner import BIN, git
+from tests.delivery.actions.runner import git
+from tests.delivery.secrets_scan import fault_in, found_in
 from tests.delivery.tools import ROOT, Tally, ran
-
-# Beside the rules that come with it, those for tokens of our own.
-RULES = Path(__file__).resolve().parent / "secrets.yml"
-# How it ends when it found something.
-FOUND = 200
-
-# What looks like a secret and is none: file, text, and why it is none.
-NO_SECRETS = {
-    ("crates/server/src/config/sources/tests.rs", "hunter2"): "a test's, for a database that is nowhere",
-    ("crates/server/src/config/sources/tests.rs", "pa55word"): "likewise",
-    ("crates/server/src/config/values.rs", "hunter2"): "likewise",
-    ("crates/store/src/lib.rs", "PASSWORD"): "the word itself, in the shape of an address",
-    ("docs/kubernetes.md", "password"): "likewise",
-    (
-        "tests/delivery/golden/chart/all-on.yaml",
-        "admin-token: bm90LWEtc2VjcmV0LWFkbWluLXRva2Vu",
-    ): "not-a-secret-admin-token, as a Secret writes it",
-}
 
 
 def run(tally: Tally) -> None:
@@ -53,43 +31,6 @@ def shallow() -> str | None:
     if git(ROOT, "rev-parse", "--is-shallow-repository") != "true":
         return None
     return "this clone has only the last commits: `git fetch --unshallow`"
-
-
-def found_in(repository: Path) -> set[tuple[str, str]]:
-    """Each finding's file and text."""
-    report = repository.parent / f"{repository.name}.json"
-    # It asks nobody whether a secret is valid, nor whether there is a newer Kingfisher.
-    offline = ["--no-validate", "--no-update-check", "--rule-cache-dir", repository.parent / "rules"]
-    shape = [
-        "--no-dedup",
-        "--rules-path",
-        RULES,
-        "--confidence",
-        "low",
-        "--format",
-        "json",
-        "--output",
-        report,
-    ]
-    done = ran([BIN / "kingfisher", "scan", repository, "--git-history", "full", *offline, *shape])
-    if done.returncode not in (0, FOUND):
-        raise RuntimeError(f"kingfisher ended with {done.returncode}: {done.stdout}")
-    scan = json.loads(report.read_text())
-    findings = set()
-    for entry in scan["findings"]:
-        finding = entry["finding"]
-        path = (finding.get("git_metadata") or {}).get("file", {}).get("path") or finding["path"]
-        findings.add((path.removeprefix(f"{repository}/").removeprefix("./"), finding["snippet"]))
-    if bool(findings) != (done.returncode == FOUND):
-        raise RuntimeError(f"kingfisher ended with {done.returncode} and {len(findings)} findings")
-    return findings
-
-
-def fault_in(findings: set[tuple[str, str]]) -> str | None:
-    """Names files, and of the texts only the beginning: this is written to logs."""
-    new = findings - set(NO_SECRETS)
-    told = "\n".join(f"{path} holds {text[:4]}…" for path, text in sorted(new))
-    return f"{told}\nIf it is one, revoke it. If it is none, say so in NO_SECRETS." if told else None
 
 
 def what_goes_unnoticed(folder: Path) -> str | None:

@@ -21,6 +21,7 @@ pub fn test() -> Result<()> {
     if let Some(binary) = report.step("build", |_| serve::build()) {
         report.step("generated files", |_| generate::check(&binary));
         report.step("tests", |tally| tests(&settings, tally));
+        report.step("tests of the traces", tests_of_traces);
         report.step("documentation tests", |tally| doc_tests(&settings, tally));
         report.step("documentation", |_| documentation());
         report.step("third-party clients", |tally| {
@@ -81,6 +82,19 @@ fn tests(settings: &Settings, tally: &mut Tally) -> Result<()> {
         .args(["--workspace", "--all-targets"])
         .envs(settings.iter().cloned());
     run_counted(&mut command, LIMIT, tally)
+}
+
+/// Only what no other build has.
+fn tests_of_traces(tally: &mut Tally) -> Result<()> {
+    let scope = [
+        "--package",
+        "enchufe",
+        "--lib",
+        "--features",
+        "otlp",
+        "otlp",
+    ];
+    run_counted(cargo(runner()).args(scope), LIMIT, tally)
 }
 
 fn doc_tests(settings: &Settings, tally: &mut Tally) -> Result<()> {

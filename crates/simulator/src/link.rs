@@ -131,7 +131,10 @@ impl LinkError {
 
 fn refusal(status: u16) -> String {
     match status {
-        401 => "401: the password is wrong or missing".to_owned(),
+        401 => {
+            "401: the password is wrong or missing; set ENCHUFE_CHARGER_PASSWORD or --password-file"
+                .to_owned()
+        }
         404 => "404: the server knows no such station; create it first".to_owned(),
         429 => "429: too many at once".to_owned(),
         503 => "503: the server has no room or is not ready".to_owned(),

@@ -327,8 +327,9 @@ impl Conversation<'_> {
         })?;
         let answer = wire::answer(model.api, &received);
         if let Some(usage) = answer.usage {
-            span.record("gen_ai.usage.input_tokens", usage.input);
-            span.record("gen_ai.usage.output_tokens", usage.output);
+            // An attribute has signed numbers only; others would leave as text.
+            span.record("gen_ai.usage.input_tokens", usage.input.cast_signed());
+            span.record("gen_ai.usage.output_tokens", usage.output.cast_signed());
             metrics.spent(model.name, TokenType::Input, usage.input);
             metrics.spent(model.name, TokenType::Output, usage.output);
             metrics.cost(model.name, cost(usage, model.price));
