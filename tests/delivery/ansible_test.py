@@ -155,6 +155,7 @@ class Story:
             "github_runner_repository": "your-organisation/enchufe",
             "github_runner_token": "only-for-an-hour",
             "enchufe_version": OLD,
+            "enchufe_settings": {"heartbeat_interval": "7m", "drills": True},
         }
         self.twice()
         self.stack()
@@ -167,6 +168,18 @@ class Story:
             ("a secret among the settings", {"enchufe_settings": {"admin_token": "x"}}, "enchufe", "secrets"),
             ("a service that there is not", {"server_service": "podman"}, "enchufe", "server_service is"),
             ("a version that is none", {"enchufe_version": "latest"}, "enchufe", "enchufe_version is"),
+            (
+                "Compose from a Debian that has none",
+                {"server_service": "compose", "docker_source": "distribution"},
+                "enchufe",
+                "docker_source is docker",
+            ),
+            (
+                "a secret that containers would not get",
+                {"server_service": "compose", "docker_source": "docker", "enchufe_admin_token": "x" * 20},
+                "enchufe",
+                "Take out ENCHUFE_ADMIN_TOKEN_FILE",
+            ),
         )
         for name, wrong, tag, word in cases:
             outcome = self.playbook({**self.variables, **wrong}, "--check", f"--tags={tag}")
@@ -343,6 +356,10 @@ class Story:
         written = f"ENCHUFE_IMAGE=ghcr.io/enchufe/enchufe:{OLD}"
         found = written in environment_file.read_text()
         self.check("with the release's image", None if found else environment_file.read_text())
+        override = self.server.root / "opt/enchufe/compose/docker-compose.override.yml"
+        told = yaml.safe_load(override.read_text())["services"]["enchufe"]["environment"]
+        wanted = {"ENCHUFE_HEARTBEAT_INTERVAL": "7m", "ENCHUFE_DRILLS": "true"}
+        self.check("with the settings", None if told == wanted else override.read_text())
         origin = self.said("127.0.0.1:18590", "apt-cache", "policy", "docker-ce")
         self.check("Docker comes from the repository named", origin)
 

@@ -146,9 +146,8 @@ def source_faults(root: Path) -> Iterator[str]:
     source = of(root, "Application", "enchufe")["spec"]["source"]
     if source["chart"] != chart["name"]:
         yield f"the chart is {chart['name']}, not {source['chart']}"
-    written = (root / "argocd/applications/enchufe.yaml").read_text()
-    if not re.search(r"^    targetRevision: \d+\.\d+\.\d+ # deployed-version$", written, re.MULTILINE):
-        yield "the workflow that deploys does not find where to write the version"
+    if fault := range_fault(source["targetRevision"], chart["version"]):
+        yield fault
     owner = re.search(r"github\.com/(\w+)/", (root / "monitoring/settings.toml").read_text())
     image = yaml.safe_load((root / charts.CHART / "values.yaml").read_text())["image"]["repository"]
     if (
@@ -163,6 +162,18 @@ def source_faults(root: Path) -> Iterator[str]:
     for file in stack[0]["helm"]["valueFiles"]:
         if not (root / file.removeprefix("$values/")).is_file():
             yield f"there is no {file}"
+
+
+def range_fault(wanted: str, version: str) -> str | None:
+    """The release of this tree is brought out, and the next major one, which may need a hand, is not."""
+    bounds = re.fullmatch(r">=(\d+)\.(\d+)\.(\d+) <(\d+)\.0\.0", wanted)
+    if not bounds:
+        return f"{wanted!r} is no range from one version to the next major one"
+    least, most = tuple(map(int, bounds.groups()[:3])), int(bounds[4])
+    now = tuple(map(int, version.split(".")))
+    if not least <= now or now[0] >= most or most != least[0] + 1:
+        return f"{version} is not the one to run in {wanted}"
+    return None
 
 
 # The parts of this check, as broken/argocd.toml calls them.

@@ -73,6 +73,7 @@ def sense_faults(found: list[Document]) -> list[str]:
         selected,
         scaled,
         graceful,
+        watched,
         scraped,
     )
     return [fault for check in checks for fault in check(found)]
@@ -355,6 +356,16 @@ def graceful(found: list[Document]) -> Iterator[str]:
             yield f"{where}: is killed before its stop has ended, which takes {needed} s"
         if document["spec"]["strategy"]["type"] != "Recreate" and not before:
             yield f"{where}: still gets connections when it stops"
+
+
+def watched(found: list[Document]) -> Iterator[str]:
+    """Where people come by TLS and probes are made, the certificate is among what they look at."""
+    probes = list(of_kind(found, "Probe"))
+    for config in of_kind(found, "ConfigMap"):
+        public = re.search(r'^public_url = "(https://.*)"$', config["data"].get("enchufe.toml", ""), re.MULTILINE)
+        asked = [url for it in probes for url in it["spec"]["targets"]["staticConfig"]["static"]]
+        if public and probes and not any(url.startswith(f"{public[1]}/") for url in asked):
+            yield f"{title(config)}: nobody watches the certificate of {public[1]}"
 
 
 def scraped(found: list[Document]) -> Iterator[str]:

@@ -115,10 +115,15 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* Whether what comes from outside comes encrypted; empty when not. */}}
+{{- define "enchufe.tls" -}}
+{{- if or .Values.ingress.tlsSecret .Values.ingress.tlsAtBalancer }}yes{{ end -}}
+{{- end -}}
+
 {{/* Under which address people and chargers find the service, for links that are printed. */}}
 {{- define "enchufe.publicUrl" -}}
 {{- if .Values.ingress.enabled -}}
-{{ ternary "https" "http" (ne .Values.ingress.tlsSecret "") }}://{{ .Values.ingress.host }}
+{{ ternary "https" "http" (ne (include "enchufe.tls" .) "") }}://{{ .Values.ingress.host }}
 {{- end -}}
 {{- end -}}
 
