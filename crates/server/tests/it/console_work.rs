@@ -7,6 +7,7 @@ use crate::support::{Access, Answer, Backend, Browser, Server};
 
 both!(
     a_command_is_asked_about_given_and_answered,
+    a_secret_is_asked_about_and_given_but_not_shown,
     a_form_sent_twice_is_carried_out_once,
     a_part_is_taken_out_of_use_and_put_back,
     the_journal_is_written_changed_and_analysed,
@@ -86,6 +87,54 @@ async fn a_command_is_asked_about_given_and_answered(backend: Backend) {
             "{answer:?}"
         );
     }
+    charger.close().await;
+}
+
+async fn a_secret_is_asked_about_and_given_but_not_shown(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let mut browser = operator(&server).await;
+    let station = browser.page("/console/stations/CP-1").await;
+    let path = "/console/stations/CP-1/commands/ask";
+    assert!(
+        station.contains(&format!("method=\"post\" action=\"{path}\"")),
+        "{station}"
+    );
+    let fields = [
+        ("command", "change_configuration"),
+        ("key", "authorizationkey"),
+        ("value", "hunter2hunter2"),
+    ];
+    let asked = browser.send(path, &fields).await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    let question = asked.text.split("id=\"ask-h\">").nth(1).unwrap();
+    let question = question.split("<form").next().unwrap();
+    assert!(question.contains("authorizationkey = •••"), "{question}");
+    assert!(!question.contains("hunter2"), "{question}");
+    assert_eq!(field(&asked.text, "value"), Some("hunter2hunter2"));
+    // In an address it would be in logs and histories.
+    let query = "command=change_configuration&key=AuthorizationKey&value=hunter2";
+    let answer = browser
+        .open(&format!("/console/stations/CP-1/commands?{query}"))
+        .await;
+    assert_eq!(answer.status, 405);
+    let place = sent_to(&browser.open(path).await);
+    assert_eq!(place, "/console/stations/CP-1#commands");
+
+    let given = browser.send("/console/stations/CP-1/commands", &fields);
+    let answered = async {
+        let call = charger.next_call().await;
+        assert_eq!(call.payload["value"], "hunter2hunter2");
+        charger.answer(&call, json!({"status": "Accepted"})).await;
+    };
+    let (answer, ()) = tokio::join!(given, answered);
+    let place = sent_to(&answer);
+    let (mut viewer, _) = Browser::signed_in(&server, "viewer").await;
+    let page = viewer.page(place.split('#').next().unwrap()).await;
+    assert!(page.contains("authorizationkey = •••"), "{page}");
+    assert!(!page.contains("hunter2"), "{page}");
     charger.close().await;
 }
 
