@@ -12,6 +12,7 @@ use domain::{
     Availability, CommandId, CommandRecord, Connector, ConnectorStatus, Entry, Evse, EvseNo,
     Session, Station, StationId,
 };
+use jiff::Timestamp;
 
 use super::curve::Curve;
 use super::fault::Fault;
@@ -35,6 +36,7 @@ const ENTRIES: u32 = 4;
 struct StationPage {
     page: Page,
     station: Arc<Station>,
+    last_seen: Option<Timestamp>,
     cause: String,
     posts: Vec<Post>,
     running: Vec<Running>,
@@ -152,6 +154,7 @@ pub async fn show(
     }
     let answered = answered.filter(|record| record.station_id == id);
     let shown = StationPage {
+        last_seen: app.last_seen(&station),
         cause: words::cause(page.lang, &station.status_cause),
         posts: station.evses.iter().map(|evse| post(&page, evse)).collect(),
         running,

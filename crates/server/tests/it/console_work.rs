@@ -9,6 +9,7 @@ both!(
     a_command_is_asked_about_given_and_answered,
     a_secret_is_asked_about_and_given_but_not_shown,
     a_form_sent_twice_is_carried_out_once,
+    a_charger_was_heard_when_it_last_spoke,
     a_part_is_taken_out_of_use_and_put_back,
     the_journal_is_written_changed_and_analysed,
     tags_are_entered_and_removed,
@@ -161,6 +162,26 @@ async fn a_form_sent_twice_is_carried_out_once(backend: Backend) {
     assert_eq!(places[0], places[1]);
     let commands = server.viewer().get("stations/CP-1/commands").await.ok();
     assert_eq!(commands["commands"].as_array().unwrap().len(), 1);
+    charger.close().await;
+}
+
+async fn a_charger_was_heard_when_it_last_spoke(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let mut browser = operator(&server).await;
+    let path = "/console/stations/CP-1";
+    let heard = |page: &str| {
+        let rest = page.split("last heard <time datetime=\"").nth(1);
+        rest.unwrap().split('"').next().unwrap().to_owned()
+    };
+    let first = heard(&browser.page(path).await);
+    // Times are shown to the second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    charger.call("Heartbeat", json!({})).await;
+    let later = heard(&browser.page(path).await);
+    assert!(later > first, "{later}, {first}");
     charger.close().await;
 }
 
