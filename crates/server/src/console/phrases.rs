@@ -185,7 +185,9 @@ phrases! {
     energy_today_means: "Since midnight UTC, with what runs now", "Desde la medianoche UTC, con lo que carga ahora";
     needs_a_person: "Needs a person", "Requiere atención";
     all_calm: "Nothing needs you now.", "Ahora nada requiere su atención.";
-    n_more: "{n} more", "{n} más";
+    more_stations: "Stations: {n} more", "Estaciones: {n} más";
+    more_failed: "Commands failed: {n} more", "Órdenes fallidas: {n} más";
+    more_unbilled: "Not ready to be billed: {n} more", "No facturables aún: {n} más";
     n_connectors_faulted: "Connectors faulted: {n}", "Conectores averiados: {n}";
     changed_lately: "Changed lately", "Cambios recientes";
     nothing_yet: "Nothing yet.", "Nada todavía.";
