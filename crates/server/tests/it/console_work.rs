@@ -13,6 +13,7 @@ both!(
     a_part_is_taken_out_of_use_and_put_back,
     the_journal_is_written_changed_and_analysed,
     tags_are_entered_and_removed,
+    what_is_known_of_a_tag_is_not_undone_by_chance,
     tokens_are_made_shown_once_and_revoked,
     a_chargers_password_is_made_and_shown_once,
     a_session_is_shown_with_its_curve,
@@ -319,12 +320,66 @@ async fn tags_are_entered_and_removed(backend: Backend) {
             "{wrong:?}"
         );
     }
+    let answer = browser
+        .send(
+            "/console/id-tags",
+            &[("uid", "a b"), ("status", "accepted")],
+        )
+        .await;
+    assert!(answer.text.contains("without spaces"), "{answer:?}");
     let path = page.split("href=\"/console/id-tags/").nth(1).unwrap();
     let path = format!("/console/id-tags/{}", path.split('"').next().unwrap());
     let asked = browser.page(&path).await;
     assert!(asked.contains("Remove the tag ABC-%1?"), "{asked}");
     sent_to(&browser.send(&path, &[]).await);
     assert!(!browser.page("/console/id-tags").await.contains("ABC-%1"));
+}
+
+async fn what_is_known_of_a_tag_is_not_undone_by_chance(backend: Backend) {
+    let server = Server::start(backend).await;
+    let known = json!({"status": "blocked", "expires_at": "2030-01-31T18:30:00Z",
+        "parent": "GROUP"});
+    let operator_api = server.operator();
+    operator_api.put("id-tags/A%261", known).await.expect(201);
+    let mut browser = operator(&server).await;
+    browser.page("/console/id-tags").await;
+    let entered = [("uid", "a&1"), ("status", "accepted")];
+    let place = sent_to(&browser.send("/console/id-tags", &entered).await);
+    let tag = async || server.viewer().get("id-tags/A%261").await.expect(200);
+    assert_eq!(tag().await["status"], "blocked");
+    let page = browser.page(place.split('#').next().unwrap()).await;
+    assert!(page.contains("This tag is entered already"), "{page}");
+
+    // Opened by its row, the form has what is known.
+    let list = browser.page("/console/id-tags").await;
+    let path = list.split("href=\"/console/id-tags?uid=").nth(1).unwrap();
+    let query = path.split('#').next().unwrap();
+    let page = browser.page(&format!("/console/id-tags?uid={query}")).await;
+    for (name, value) in [
+        ("uid", "A&#38;1"),
+        ("expires_at", "2030-01-31T18:30"),
+        ("parent", "GROUP"),
+    ] {
+        assert_eq!(field(&page, name), Some(value), "{page}");
+    }
+    assert!(page.contains("value=\"blocked\" selected"), "{page}");
+    let version = field(&page, "version").unwrap().to_owned();
+    let changed = [
+        ("uid", "A&1"),
+        ("status", "accepted"),
+        ("expires_at", "2030-01-31T18:30"),
+        ("parent", "GROUP"),
+        ("version", &version),
+    ];
+    sent_to(&browser.send("/console/id-tags", &changed).await);
+    let now = tag().await;
+    assert_eq!(
+        (&now["status"], &now["parent"]),
+        (&json!("accepted"), &json!("GROUP"))
+    );
+    // Somebody else was quicker.
+    let answer = browser.send("/console/id-tags", &changed).await;
+    assert_eq!(answer.status, 412);
 }
 
 async fn tokens_are_made_shown_once_and_revoked(backend: Backend) {
