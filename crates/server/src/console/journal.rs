@@ -243,11 +243,14 @@ pub async fn edit(
     let t = visit.lang.phrases();
     match draft.check() {
         Ok(new) => {
+            let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
+            // Left as it is, it may be one that is gone.
+            let moved = new.station_id != entry.station_id;
             let patch = EntryPatch {
                 work: Some(new.work),
                 struggle: Some(new.struggle),
                 intention: Some(new.intention),
-                station_id: new.station_id,
+                station_id: moved.then_some(new.station_id),
             };
             app.update_entry(id, patch, version).await?;
             Ok(go_to(&format!("/console/journal/{id}")))

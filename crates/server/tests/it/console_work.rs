@@ -263,6 +263,7 @@ async fn the_journal_is_written_changed_and_analysed(backend: Backend) {
         ("struggle", "None"),
         ("intention", "Watch them"),
         ("version", &version),
+        ("station", "CP-1"),
     ];
     sent_to(&browser.send(&place, &changed).await);
     let page = browser.page(&place).await;
@@ -275,6 +276,24 @@ async fn the_journal_is_written_changed_and_analysed(backend: Backend) {
     assert_eq!(answer.status, 412);
     let station = browser.page("/console/stations/CP-1").await;
     assert!(station.contains(&place), "{station}");
+    // With its field emptied, it is about no station.
+    let version = field(&page, "version").unwrap().to_owned();
+    let mut emptied = changed;
+    (emptied[3].1, emptied[4].1) = (&version, "");
+    sent_to(&browser.send(&place, &emptied).await);
+    let station = browser.page("/console/stations/CP-1").await;
+    assert!(!station.contains(&place), "{station}");
+    // One whose station is gone can be changed too.
+    let back = json!({"station_id": "CP-1"});
+    let entry = place.strip_prefix("/console/journal/").unwrap();
+    let api = format!("journal/entries/{entry}");
+    server.operator().patch(&api, back).await.expect(200);
+    server.operator().delete("stations/CP-1").await.expect(204);
+    let page = browser.page(&place).await;
+    let version = field(&page, "version").unwrap().to_owned();
+    let mut late = changed;
+    late[3].1 = &version;
+    sent_to(&browser.send(&place, &late).await);
 
     let asked = browser.page(&format!("{place}/delete")).await;
     assert!(
