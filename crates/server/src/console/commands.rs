@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::command::{ResetType, Trigger};
 use domain::{Command, ConnectorNo, SessionId, StationId};
 
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::page::Place;
 use super::station::{Ask, station_id};
 use super::visit::{Operator, Visit, go_to};
@@ -89,7 +89,7 @@ fn keys(fields: &Fields) -> Result<Vec<String>, Fault> {
 pub async fn ask(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
@@ -104,7 +104,7 @@ pub async fn ask(
 pub async fn ask_quietly(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
@@ -113,7 +113,7 @@ pub async fn ask_quietly(
 }
 
 /// Who comes to that question by its address begins at the station.
-pub async fn ask_again(_: Operator, Path(id): Path<String>) -> Result<Response, Fault> {
+pub async fn ask_again(_: Operator, Segment(id): Segment) -> Result<Response, Fault> {
     let id = station_id(&id)?;
     Ok(go_to(&format!("/console/stations/{id}#commands")))
 }
@@ -162,7 +162,7 @@ async fn question(
 pub async fn give(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;

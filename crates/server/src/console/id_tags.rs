@@ -1,7 +1,7 @@
 //! Id tags: who may charge.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::token::{IdTag, IdTagStatus, IdTagUid};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::page::{Page, Place, render};
 use super::phrases::Say;
 use super::station::Ask;
@@ -191,7 +191,7 @@ fn expiry(fields: &Fields) -> Result<Option<Timestamp>, Fault> {
 pub async fn ask(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(tag): Path<String>,
+    Segment(tag): Segment,
 ) -> Result<Response, Fault> {
     let tag = uid(&tag).ok_or(Fault::NotFound)?;
     app.id_tag(&tag).await?.ok_or(Fault::NotFound)?;
@@ -213,7 +213,7 @@ pub async fn ask(
 pub async fn delete(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(tag): Path<String>,
+    Segment(tag): Segment,
     _: Posted,
 ) -> Result<Response, Fault> {
     let tag = uid(&tag).ok_or(Fault::NotFound)?;

@@ -474,6 +474,7 @@ phrases! {
     wrong_choice: "choose one of those offered", "elija uno de los ofrecidos";
     wrong_number: "give a number within the bounds", "dé un número dentro de los límites";
     wrong_entry_text: "1 to 256 characters", "de 1 a 256 caracteres";
+    wrong_drill: "one of the four must be more than 0", "una de las cuatro debe ser mayor que 0";
     wrong_tag: "1 to 36 letters, digits and signs, without spaces, accents or slashes, and not dots alone", "de 1 a 36 letras, cifras y signos, sin espacios, acentos ni barras, y no solo puntos";
     wrong_station: "no station can have this id", "ninguna estación puede tener este id";
     availability: "Availability", "Disponibilidad";

@@ -1,13 +1,13 @@
 //! Charging sessions, and what keeps them from being billed.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::{Session, SessionId, SessionState};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::form::Asked;
+use super::form::{Asked, Segment};
 use super::page::{Page, Place, render};
 use super::station::{Running, run, station_id};
 use super::visit::Viewer;
@@ -127,7 +127,7 @@ async fn unbilled(app: &App, mut filter: SessionFilter) -> Result<Shown, Fault> 
 pub async fn show(
     Viewer(visit): Viewer,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     let id = Uuid::parse_str(&id).map_err(|_| Fault::NotFound)?;
     let session = app.session(SessionId(id)).await?.ok_or(Fault::NotFound)?;

@@ -234,6 +234,8 @@ async fn a_page_that_is_not_there_says_so(backend: Backend) {
         "/console/nowhere",
         "/console/stations/NOBODY",
         "/console/stations/a%20b",
+        "/console/stations/%ff",
+        "/console/assets/%ff",
         "/console/stations/NOBODY/history",
         "/console/sessions/x",
         "/console/sessions/0190c9d2-7d0b-7000-8000-5d7a1f7a2b11",

@@ -14,6 +14,7 @@ both!(
     the_journal_is_written_changed_and_analysed,
     tags_are_entered_and_removed,
     what_is_known_of_a_tag_is_not_undone_by_chance,
+    a_drill_of_nothing_is_none,
     tokens_are_made_shown_once_and_revoked,
     a_chargers_password_is_made_and_shown_once,
     a_session_is_shown_with_its_curve,
@@ -399,6 +400,19 @@ async fn what_is_known_of_a_tag_is_not_undone_by_chance(backend: Backend) {
     // Somebody else was quicker.
     let answer = browser.send("/console/id-tags", &changed).await;
     assert_eq!(answer.status, 412);
+}
+
+async fn a_drill_of_nothing_is_none(backend: Backend) {
+    let server = Server::start_with(backend, &[("DRILLS", "true")]).await;
+    let mut browser = operator(&server).await;
+    browser.page("/console/drills").await;
+    let nothing = ["cpu", "memory", "latency", "errors"].map(|name| (name, "0"));
+    let nothing = [&nothing[..], &[("seconds", "60")]].concat();
+    let answer = browser.send("/console/drills", &nothing).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("must be more than 0"), "{answer:?}");
+    let drills = server.viewer().get("drills").await.ok();
+    assert_eq!(drills["drills"], json!([]));
 }
 
 async fn tokens_are_made_shown_once_and_revoked(backend: Backend) {
