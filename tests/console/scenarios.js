@@ -111,6 +111,34 @@ export const scenarios = {
     return [person];
   },
 
+  async 'a secret is confirmed in a dialog and is in no address'(world) {
+    await world.enter('KEY-1', 'Keep it');
+    const charger = await Charger.connect(world.server, 'KEY-1');
+    await charger.status('Available');
+    const person = await visitor(world, 'operator');
+    const { page } = person;
+    const addresses = [];
+    page.on('request', (request) => addresses.push(request.url()));
+    await page.goto('/console/stations/KEY-1');
+    await page.getByText('More commands').click();
+    await page.getByLabel('Key', { exact: true }).fill('AuthorizationKey');
+    await page.getByLabel('Value', { exact: true }).fill('hunter2hunter2');
+    const dialog = page.getByRole('dialog');
+    // Taken back, it can be asked again.
+    for (const button of ['Cancel', 'Set configuration']) {
+      await page.getByRole('button', { name: 'Set', exact: true }).click();
+      await dialog.getByText('AuthorizationKey = •••').waitFor();
+      await dialog.getByText(button, { exact: true }).click();
+      await dialog.waitFor({ state: 'detached' });
+    }
+    await page.waitForURL(/command=/);
+    await page.locator('#outcome', { hasText: 'AuthorizationKey = •••' }).waitFor();
+    assert.ok(!(await page.content()).includes('hunter2'));
+    assert.deepEqual(addresses.filter((address) => address.includes('hunter2')), []);
+    await charger.close();
+    return [person];
+  },
+
   async 'a session runs with its curve, and is stopped'(world) {
     await world.enter('RUN-1', 'Running');
     await world.server.api('PUT', 'id-tags/RUN-TAG', { status: 'accepted' });

@@ -1,9 +1,11 @@
 //! What can be asked of a charger, and what may become of it.
 //!
-//! A command is asked once, of one charger, and always ends in one [`Outcome`].
+//! A command is asked once, of one charger, and always ends in one [`Outcome`]. Secrets that it carries
+//! are for the charger alone: [`CommandRecord::without_secrets`] is what everybody else sees.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::{EventKind, NewEvent};
 use crate::id::{CommandId, ConnectorNo, EvseNo, NodeId, StationId};
@@ -51,6 +53,20 @@ words! {
         /// The status of connectors.
         StatusNotification = "status_notification",
     }
+}
+
+/// What stands for a secret.
+pub const HIDDEN: &str = "•••";
+
+/// Configuration keys whose values are secrets: what a charger presents as its password, in OCPP
+/// 1.6 and in 2.x.
+const SECRET_KEYS: [&str; 2] = ["AuthorizationKey", "BasicAuthPassword"];
+
+/// Whether a configuration key's value is a secret. Keys are compared without regard to case (OCPP
+/// 1.6 §7.28).
+fn is_secret(key: &str) -> bool {
+    let key = key.trim();
+    SECRET_KEYS.iter().any(|it| it.eq_ignore_ascii_case(key))
 }
 
 /// What is asked of a charger, in no protocol's words.
@@ -160,6 +176,50 @@ impl Command {
             Self::DataTransfer { .. } => "data_transfer",
         }
     }
+
+    /// The secret it carries.
+    fn secret(&mut self) -> Option<&mut String> {
+        match self {
+            Self::ChangeConfiguration { key, value } if is_secret(key) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The same for everybody but the charger.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        if let Some(secret) = self.secret() {
+            HIDDEN.clone_into(secret);
+        }
+        self
+    }
+}
+
+/// Hides a secret that an answer quotes, and what a charger tells of its secret keys: it should
+/// tell nothing.
+fn hide(answer: &mut Value, secret: Option<&str>) {
+    match answer {
+        Value::String(text) => hide_in(text, secret),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secret)),
+        Value::Object(fields) => {
+            let key = fields.get("key").and_then(Value::as_str);
+            let told = key.is_some_and(is_secret);
+            for (name, value) in fields {
+                if told && name == "value" && !value.is_null() {
+                    *value = HIDDEN.into();
+                } else {
+                    hide(value, secret);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn hide_in(text: &mut String, secret: Option<&str>) {
+    if let Some(secret) = secret.filter(|secret| text.contains(secret)) {
+        *text = text.replace(secret, HIDDEN);
+    }
 }
 
 /// A command and what became of it.
@@ -188,7 +248,7 @@ pub struct Ending {
     /// In words, where there is more to say.
     pub detail: Option<String>,
     /// What the charger answered, as it was sent.
-    pub response: Option<serde_json::Value>,
+    pub response: Option<Value>,
     /// When.
     pub at: Timestamp,
 }
@@ -218,7 +278,25 @@ impl CommandRecord {
         (record, event)
     }
 
-    /// The command ends. `None` when it had ended before: the first outcome stands.
+    /// The same for everybody but the charger.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        let secret = self.command.secret().map(std::mem::take);
+        let secret = secret.as_deref().filter(|it| !it.is_empty());
+        self.command = self.command.without_secrets();
+        if let Some(ending) = &mut self.ending {
+            if let Some(detail) = &mut ending.detail {
+                hide_in(detail, secret);
+            }
+            if let Some(response) = &mut ending.response {
+                hide(response, secret);
+            }
+        }
+        self
+    }
+
+    /// The command ends, and with it whatever needed its secrets. `None` when it had ended before:
+    /// the first outcome stands.
     pub fn end(mut self, ending: Ending) -> Option<(Self, NewEvent)> {
         if self.ending.is_some() {
             return None;
@@ -230,7 +308,7 @@ impl CommandRecord {
         };
         let event = self.event(kind, ending.at);
         self.ending = Some(ending);
-        Some((self, event))
+        Some((self.without_secrets(), event))
     }
 
     fn event(&self, kind: EventKind, at: Timestamp) -> NewEvent {
@@ -242,5 +320,71 @@ impl CommandRecord {
             connector: None,
             kind,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn ended(command: Command, detail: &str, response: Value) -> CommandRecord {
+        let (id, station) = (CommandId(Uuid::nil()), StationId::new("CP-1").unwrap());
+        let node = NodeId(Uuid::nil());
+        let now = Timestamp::UNIX_EPOCH;
+        let ending = Ending {
+            outcome: Outcome::Accepted,
+            detail: Some(detail.to_owned()),
+            response: Some(response),
+            at: now,
+        };
+        let (record, _) = CommandRecord::new(id, station, command, node, now);
+        record.end(ending).unwrap().0
+    }
+
+    fn set(key: &str, value: &str) -> Command {
+        Command::ChangeConfiguration {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_the_chargers_alone() {
+        for key in [
+            "AuthorizationKey",
+            "authorizationKEY",
+            " AuthorizationKey ",
+            "BasicAuthPassword",
+        ] {
+            assert_eq!(set(key, "hunter2").without_secrets(), set(key, HIDDEN));
+        }
+        let plain = set("HeartbeatInterval", "60");
+        assert_eq!(plain.clone().without_secrets(), plain);
+
+        let answer = json!({"status": "Rejected", "info": ["hunter2 is short"]});
+        let record = ended(set("AuthorizationKey", "hunter2"), "bad: hunter2", answer);
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(record.ending.unwrap().detail.unwrap(), "bad: •••");
+        // Nothing is no secret.
+        let record = ended(set("AuthorizationKey", ""), "no", json!({}));
+        assert_eq!(record.ending.unwrap().detail.unwrap(), "no");
+    }
+
+    #[test]
+    fn what_a_charger_tells_of_its_secrets_is_not_kept() {
+        let ask = Command::GetConfiguration { keys: Vec::new() };
+        let answer = json!({"configurationKey": [
+            {"key": "HeartbeatInterval", "readonly": false, "value": "60"},
+            {"key": "authorizationkey", "readonly": false, "value": "hunter2"},
+            {"key": "BasicAuthPassword", "readonly": false},
+        ]});
+        let kept = ended(ask, "", answer.clone()).ending.unwrap().response;
+        let mut expected = answer;
+        expected["configurationKey"][1]["value"] = json!(HIDDEN);
+        assert_eq!(kept, Some(expected));
     }
 }

@@ -44,6 +44,14 @@ pub struct DrillLoad {
     pub duration_seconds: u64,
 }
 
+impl DrillLoad {
+    /// Whether it does nothing at all.
+    pub fn is_nothing(&self) -> bool {
+        let waits = self.latency_ms > 0 && self.latency_rate > 0.0;
+        self.cpu <= 0.0 && self.memory <= 0.0 && self.error_rate <= 0.0 && !waits
+    }
+}
+
 impl Default for DrillLoad {
     /// What `/riseload` asks for.
     fn default() -> Self {

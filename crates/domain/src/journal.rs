@@ -104,8 +104,8 @@ pub struct EntryPatch {
     pub struggle: Option<EntryText>,
     /// What comes next.
     pub intention: Option<EntryText>,
-    /// The station it is about.
-    pub station_id: Option<StationId>,
+    /// The station it is about; of `Some(None)`, it is about none any longer.
+    pub station_id: Option<Option<StationId>>,
 }
 
 impl Entry {
@@ -121,7 +121,7 @@ impl Entry {
         set(&mut changed.work, work);
         set(&mut changed.struggle, struggle);
         set(&mut changed.intention, intention);
-        changed.station_id = station_id.or(changed.station_id);
+        set(&mut changed.station_id, station_id);
         if changed == *self {
             return None;
         }
@@ -255,6 +255,20 @@ mod tests {
             (entry().work, entry().created_at)
         );
         assert_eq!(event.kind.name(), "journal.entry_updated");
+    }
+
+    #[test]
+    fn an_entry_need_not_stay_with_its_station() {
+        let about = |station_id| EntryPatch {
+            station_id: Some(station_id),
+            ..EntryPatch::default()
+        };
+        let station = StationId::new("CP-1").ok();
+        let (changed, _) = entry().change(about(station.clone()), at(9)).unwrap();
+        assert_eq!(changed.station_id, station);
+        assert_eq!(changed.change(EntryPatch::default(), at(10)), None);
+        let (changed, _) = changed.change(about(None), at(10)).unwrap();
+        assert_eq!(changed.station_id, None);
     }
 
     #[test]

@@ -36,8 +36,9 @@ words! {
 }
 
 /// The text of an id tag. Compared without regard to case (OCPP 1.6 §7.28), kept in upper case.
+/// What is read back is taken as it was kept: the rules of its day held for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct IdTagUid(String);
 
 impl IdTagUid {
@@ -51,6 +52,10 @@ impl IdTagUid {
             return Err(InvalidId(
                 "an id tag is made of visible ASCII characters except the slash",
             ));
+        }
+        // As in a station's id: nobody could name "." and ".." in a path.
+        if text.bytes().all(|b| b == b'.') {
+            return Err(InvalidId("an id tag needs a character other than the dot"));
         }
         Ok(Self(text.to_ascii_uppercase()))
     }
@@ -125,8 +130,12 @@ mod tests {
     #[test]
     fn tags_are_compared_without_case() {
         assert_eq!(IdTagUid::new("abc"), IdTagUid::new("ABC"));
-        assert!(IdTagUid::new("").is_err());
-        assert!(IdTagUid::new(&"x".repeat(37)).is_err());
+        for wrong in ["", ".", "..", "a b", "a/b", "ñ", &"x".repeat(37)] {
+            assert!(IdTagUid::new(wrong).is_err(), "{wrong}");
+        }
+        assert!(IdTagUid::new(".a").is_ok());
+        // One that was entered when dots sufficed does not hide the others.
+        assert!(serde_json::from_str::<IdTagUid>("\"..\"").is_ok());
     }
 
     #[test]

@@ -64,7 +64,7 @@ addEventListener('keydown', (event) => {
 // A form that is sent is not sent twice by a nervous hand.
 addEventListener('submit', (event) => {
   const form = event.target;
-  if (form.method !== 'post') return;
+  if (form.method !== 'post' || form.matches('[data-ask]')) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = '1';
 });
@@ -72,18 +72,18 @@ addEventListener('pageshow', () => document.querySelectorAll('[data-sent]').forE
 
 // ---- Questions: the page that asks, in a dialog
 
-async function ask(address) {
+async function ask(address, how, otherwise) {
   let answer;
   try {
-    answer = await fetch(address, { headers: { Accept: 'text/html' } });
+    answer = await fetch(address, { headers: { Accept: 'text/html' }, ...how });
   } catch {
-    location.href = address;
+    otherwise();
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const question = page.getElementById('ask');
   if (!question) {
-    location.href = address;
+    otherwise();
     return;
   }
   const dialog = document.createElement('dialog');
@@ -103,13 +103,16 @@ addEventListener('click', (event) => {
   const link = event.target.closest('a[data-ask]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  ask(link.href);
+  ask(link.href, {}, () => location.assign(link.href));
 });
 addEventListener('submit', (event) => {
   const form = event.target.closest('form[data-ask]');
   if (!form) return;
   event.preventDefault();
-  ask(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+  const fields = new URLSearchParams(new FormData(form));
+  // What may be a secret is in no address.
+  if (form.method === 'post') ask(form.action, { method: 'POST', body: fields }, () => form.submit());
+  else ask(`${form.action}?${fields}`, {}, () => form.submit());
 });
 
 // ---- Regions, brought up to date in place

@@ -53,7 +53,7 @@ pub struct CommandBody {
     /// What is asked.
     #[schema(example = "reset")]
     command: &'static str,
-    /// With what.
+    /// With what. `•••` stands for the value of a configuration key that is a secret.
     #[schema(value_type = Object)]
     parameters: serde_json::Value,
     /// What became of it; null while nobody knows.
@@ -61,7 +61,7 @@ pub struct CommandBody {
     outcome: Option<Outcome>,
     /// In words, where there is more to say.
     detail: Option<String>,
-    /// What the charger answered, in its protocol's words.
+    /// What the charger answered, in its protocol's words. `•••` stands for a secret.
     #[schema(value_type = Option<Object>)]
     response: Option<serde_json::Value>,
     /// When it was taken on.
@@ -227,7 +227,8 @@ pub struct ChangeConfigurationBody {
         example = "HeartbeatInterval"
     )]
     key: String,
-    /// The value.
+    /// The value. That of `AuthorizationKey` and `BasicAuthPassword` is a secret: it goes to the
+    /// charger, and no answer tells it.
     #[garde(length(chars, min = 1, max = 500), custom(is_plain))]
     #[schema(min_length = 1, max_length = 500, pattern = "plain", example = "300")]
     value: String,

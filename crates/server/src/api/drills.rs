@@ -139,7 +139,7 @@ fn rounded(cores: f64) -> f64 {
 }
 
 /// A drill to start. With nothing in it, it is the drill of `/riseload`: 95 % of the processor
-/// limit for 90 seconds.
+/// limit for 90 seconds. One with zeros alone is refused.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewDrill)]

@@ -512,7 +512,7 @@ pub fn is_plain_if_any(text: &Option<String>, context: &()) -> garde::Result {
 /// What a station's id looks like.
 pub const STATION_ID: &str = r"^[A-Za-z0-9*_=+|@.\-]*[A-Za-z0-9*_=+|@\-][A-Za-z0-9*_=+|@.\-]*$";
 /// What an id tag looks like.
-pub const ID_TAG: &str = r"^[\x21-\x2e\x30-\x7e]+$";
+pub const ID_TAG: &str = r"^[\x21-\x2e\x30-\x7e]*[\x21-\x2d\x30-\x7e][\x21-\x2e\x30-\x7e]*$";
 /// What [`is_plain`] accepts, for the description of the API.
 pub const PLAIN: &str = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$";
 /// What a text of the journal looks like: something visible, lines and tabs, and no other control

@@ -136,7 +136,7 @@ pub struct PutIdTagBody {
     #[schema(
         min_length = 1,
         max_length = 36,
-        pattern = "^[\\x21-\\x2e\\x30-\\x7e]*$"
+        pattern = "^[\\x21-\\x2e\\x30-\\x7e]*[\\x21-\\x2d\\x30-\\x7e][\\x21-\\x2e\\x30-\\x7e]*$"
     )]
     #[serde(default)]
     parent: Option<String>,

@@ -329,7 +329,7 @@ async fn update(
         work: text(body.work, "/work")?,
         struggle: text(body.struggle, "/struggle")?,
         intention: text(body.intention, "/intention")?,
-        station_id: station_id(body.station_id.as_deref())?,
+        station_id: station_id(body.station_id.as_deref())?.map(Some),
     };
     let entry = app.update_entry(entry_id(&id)?, patch, if_match).await?;
     Ok(show(entry))

@@ -215,8 +215,6 @@ impl From<LocationBody> for Location {
 impl StationBody {
     /// Shows a station as this node knows it.
     pub fn new(app: &App, station: &Station) -> Self {
-        // What was heard a moment ago is known to the connection; the record follows later.
-        let heard = app.fleet.last_seen(&station.id);
         Self {
             id: station.id.clone(),
             name: station.name.clone(),
@@ -229,7 +227,7 @@ impl StationBody {
             degraded: station.degraded(),
             online: station.online,
             protocol: station.protocol.clone(),
-            last_seen: heard.max(station.last_seen),
+            last_seen: app.last_seen(station),
             availability: station.operator,
             reported: station.reported.clone().map(Into::into),
             vendor: station.hardware.vendor.clone(),

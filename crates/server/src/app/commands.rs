@@ -13,7 +13,7 @@ use super::{App, AppError, Once, gone};
 use crate::bus::Follower;
 use crate::gateway::fleet::{Order, Refused};
 
-/// A command that was taken on, and a way to hear of its end.
+/// A command that was taken on, without its secrets, and a way to hear of its end.
 #[derive(Debug)]
 pub struct Ordered {
     /// The command as it stands.
@@ -64,18 +64,23 @@ impl App {
             }
             (Err(error), _) => return Err(error.into()),
         }
+        let shown = record.clone().without_secrets();
         if carrier == self.cluster.node {
-            self.hand_over(record.clone()).await?;
+            self.hand_over(record).await?;
         } else {
-            self.send_away(carrier, record.clone()).await?;
+            // The node that carries it out reads the rest from the store.
+            self.send_away(carrier, shown.clone()).await?;
         }
-        Ok(Ordered { record, follower })
+        Ok(Ordered {
+            record: shown,
+            follower,
+        })
     }
 
     /// The command that an earlier sending of a request made.
     async fn ordered_before(&self, id: &str) -> Result<CommandRecord, AppError> {
         let id = id.parse().map(CommandId).map_err(|_| gone())?;
-        self.store.command(id).await?.ok_or_else(gone)
+        self.command(id).await?.ok_or_else(gone)
     }
 
     /// The node at which the charger is connected.
@@ -178,19 +183,22 @@ impl App {
             .ok_or(AppError::NotFound("Command"))
     }
 
-    /// Reads a command.
+    /// Reads a command, without its secrets.
     pub async fn command(&self, id: CommandId) -> Result<Option<CommandRecord>, AppError> {
-        Ok(self.store.command(id).await?)
+        let record = self.store.command(id).await?;
+        Ok(record.map(CommandRecord::without_secrets))
     }
 
-    /// Lists a station's commands, newest first.
+    /// Lists a station's commands, newest first, without their secrets.
     pub async fn commands(
         &self,
         station_id: &StationId,
         before: Option<CommandId>,
         limit: u32,
     ) -> Result<Vec<CommandRecord>, AppError> {
-        Ok(self.store.commands(station_id, before, limit).await?)
+        let records = self.store.commands(station_id, before, limit).await?;
+        let shown = records.into_iter().map(CommandRecord::without_secrets);
+        Ok(shown.collect())
     }
 
     /// The id by which the charger knows a session that is to be stopped.

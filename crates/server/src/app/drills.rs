@@ -36,6 +36,12 @@ impl App {
                  (ENCHUFE_DRILLS=true) to allow them",
             ));
         }
+        if load.is_nothing() {
+            return Err(AppError::Unprocessable {
+                pointer: "",
+                detail: "this drill would do nothing; give it some load".to_owned(),
+            });
+        }
         if let Some(id) = self.recall(once.as_ref()).await? {
             let id = id.parse().map(DrillId).map_err(|_| gone())?;
             return self.drill(id).ok_or_else(gone);

@@ -75,7 +75,8 @@ impl App {
     ) -> Result<Entry, AppError> {
         for _ in 0..MAX_ROUNDS {
             let entry = self.load_entry(id, if_match).await?;
-            self.check_station(patch.station_id.as_ref()).await?;
+            let station = patch.station_id.as_ref().and_then(Option::as_ref);
+            self.check_station(station).await?;
             let now = self.clock.now();
             let Some((changed, event)) = entry.change(patch.clone(), now) else {
                 return Ok(entry);

@@ -119,6 +119,12 @@ impl App {
         Ok(Some(station))
     }
 
+    /// When a station's charger was last heard. What came a moment ago is known to its connection;
+    /// the record follows later.
+    pub fn last_seen(&self, station: &Station) -> Option<Timestamp> {
+        self.fleet.last_seen(&station.id).max(station.last_seen)
+    }
+
     /// Lists stations by id.
     pub async fn stations(
         &self,

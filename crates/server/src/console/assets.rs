@@ -3,12 +3,12 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
+use super::form::Segment;
 use crate::app::hex;
 
 /// Characters of the content's hash in a name.
@@ -70,7 +70,7 @@ pub fn path(asset: Asset) -> &'static str {
 }
 
 /// Gives one. Its name changes with its content, so it can be kept for ever.
-pub async fn give(Path(name): Path<String>) -> Result<Response, Fault> {
+pub async fn give(Segment(name): Segment) -> Result<Response, Fault> {
     let found = ASSETS.iter().find(|held| held.name == name);
     let held = found.ok_or(Fault::NotFound)?;
     let headers = [

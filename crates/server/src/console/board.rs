@@ -20,8 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::app::{App, AppError, MAX_PAGE, SessionFilter, StationFilter};
 use crate::bus::Follower;
 
-pub use self::state::{Change, Row, State, folded};
-use self::state::{MAX_NOTED, MAX_SESSIONS, MAX_STATIONS, Unbilled};
+pub use self::state::{Change, Row, State, Unbilled, folded};
+use self::state::{MAX_NOTED, MAX_SESSIONS, MAX_STATIONS};
 
 /// How often what changed is taken in: quicker than an eye, slower than a storm.
 const TICK: Duration = Duration::from_millis(250);

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::command::{ResetType, Trigger};
 use domain::{Command, ConnectorNo, SessionId, StationId};
 
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::page::Place;
 use super::station::{Ask, station_id};
-use super::visit::{Operator, go_to};
+use super::visit::{Operator, Visit, go_to};
 use super::words;
 use crate::app::App;
 
@@ -85,16 +85,48 @@ fn keys(fields: &Fields) -> Result<Vec<String>, Fault> {
     Ok(keys)
 }
 
-/// Asks before a command is given.
+/// Asks before a command is given that its address may tell.
 pub async fn ask(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
-    let station = app.station(&id).await?.ok_or(Fault::NotFound)?;
     let command = read(&app, &id, &query).await?;
+    if matches!(command, Command::ChangeConfiguration { .. }) {
+        return Err(Fault::NotAllowed);
+    }
+    question(visit, &app, &id, command, &query).await
+}
+
+/// Asks before one is given whose values may be secrets: addresses are kept, in logs and histories.
+pub async fn ask_quietly(
+    Operator(visit): Operator,
+    State(app): State<App>,
+    Segment(id): Segment,
+    posted: Posted,
+) -> Result<Response, Fault> {
+    let id = station_id(&id)?;
+    let command = read(&app, &id, &posted.fields).await?;
+    question(visit, &app, &id, command, &posted.fields).await
+}
+
+/// Who comes to that question by its address begins at the station.
+pub async fn ask_again(_: Operator, Segment(id): Segment) -> Result<Response, Fault> {
+    let id = station_id(&id)?;
+    Ok(go_to(&format!("/console/stations/{id}#commands")))
+}
+
+async fn question(
+    visit: Visit,
+    app: &App,
+    id: &StationId,
+    command: Command,
+    fields: &Fields,
+) -> Result<Response, Fault> {
+    let station = app.station(id).await?.ok_or(Fault::NotFound)?;
+    let command = command.without_secrets();
     let t = visit.lang.phrases();
     let what = words::command_with(visit.lang, &command);
     let consequence = match &command {
@@ -114,13 +146,13 @@ pub async fn ask(
     };
     let button = words::command(visit.lang, command.name()).to_owned();
     let ask = Ask {
-        page: visit.page(&app, Place::Overview, &button).await,
+        page: visit.page(app, Place::Overview, &button).await,
         question: format!("{what} — {}?", station.name),
         consequence: consequence.to_owned(),
         harm: true,
         button,
         action: format!("/console/stations/{id}/commands"),
-        fields: query.pairs().to_vec(),
+        fields: fields.pairs().to_vec(),
         back: format!("/console/stations/{id}#commands"),
     };
     Ok(ask.show())
@@ -130,7 +162,7 @@ pub async fn ask(
 pub async fn give(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;

@@ -2,7 +2,7 @@
 
 use axum::RequestExt as _;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use domain::{EvseNo, TokenId};
 use http::header;
@@ -38,6 +38,10 @@ pub struct Open(pub Fields);
 /// A query. What it does not know it passes over.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(pub Fields);
+
+/// What stands in the path.
+#[derive(Clone, Debug)]
+pub struct Segment(pub String);
 
 impl Fields {
     fn parse(text: &[u8]) -> Self {
@@ -186,6 +190,15 @@ impl FromRequest<App> for Open {
             return Err(Fault::Forged);
         }
         read(request).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = Fault;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        // What is not UTF-8 names nothing.
+        path.map(|path| Self(path.0)).map_err(|_| Fault::NotFound)
     }
 }
 

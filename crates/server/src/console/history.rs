@@ -1,12 +1,12 @@
 //! All that happened to a station, page by page. It outlives the station.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::StationId;
 
 use super::fault::Fault;
-use super::form::Asked;
+use super::form::{Asked, Segment};
 use super::page::{Page, Place, render};
 use super::station::station_id;
 use super::tell::{self, Told};
@@ -31,7 +31,7 @@ struct History {
 pub async fn show(
     Viewer(visit): Viewer,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;

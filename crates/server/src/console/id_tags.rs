@@ -1,7 +1,7 @@
 //! Id tags: who may charge.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::token::{IdTag, IdTagStatus, IdTagUid};
 use jiff::Timestamp;
@@ -9,12 +9,13 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::page::{Page, Place, render};
+use super::phrases::Say;
 use super::station::Ask;
 use super::visit::{Operator, Viewer, go_to};
 use super::words;
-use crate::app::{App, IdTagEntry};
+use crate::app::{App, AppError, IdTagEntry};
 
 /// Tags on a page.
 const ON_A_PAGE: u32 = 100;
@@ -27,9 +28,49 @@ struct List {
     next: Option<String>,
     first_page: bool,
     statuses: Vec<(&'static str, &'static str)>,
+    form: Form,
+    /// What the list was asked with, for its links.
+    query: Fields,
 }
 
-/// The list.
+/// What the form is filled with.
+#[derive(Default)]
+struct Form {
+    uid: String,
+    status: &'static str,
+    expires: String,
+    parent: String,
+    /// Which version of a tag it changes; `None` when it enters a new one.
+    version: Option<i64>,
+    /// Somebody meant to enter a tag that was there.
+    known: bool,
+}
+
+impl Form {
+    fn of(tag: &IdTag, known: bool) -> Self {
+        let expires = |at: Timestamp| {
+            let at = at.to_zoned(TimeZone::UTC).datetime();
+            // As a browser's field has it: seconds only where there are some.
+            let style = if at.second() == 0 {
+                "%H:%M"
+            } else {
+                "%H:%M:%S"
+            };
+            at.strftime(&format!("%Y-%m-%dT{style}")).to_string()
+        };
+        let parent = tag.parent.as_ref();
+        Self {
+            uid: tag.uid.as_str().to_owned(),
+            status: tag.status.as_str(),
+            expires: tag.expires_at.map_or_else(String::new, expires),
+            parent: parent.map_or_else(String::new, |it| it.as_str().to_owned()),
+            version: Some(tag.version),
+            known,
+        }
+    }
+}
+
+/// The list, with a form to enter a tag, or to change the one that the query names.
 pub async fn list(
     Viewer(visit): Viewer,
     State(app): State<App>,
@@ -40,6 +81,14 @@ pub async fn list(
     let more = tags.len() > ON_A_PAGE as usize;
     tags.truncate(ON_A_PAGE as usize);
     let last = tags.last().filter(|_| more);
+    let named = match query.get("uid").and_then(uid) {
+        Some(uid) => app.id_tag(&uid).await?,
+        None => None,
+    };
+    let form = named.map_or_else(Form::default, |tag| {
+        Form::of(&tag, query.get("known").is_some())
+    });
+    let query = query.without(&["uid", "known"]);
     let next = last.map(|last| query.with("after", Some(last.uid.as_str())));
     let t = visit.lang.phrases();
     let page = visit.page(&app, Place::IdTags, t.id_tags).await;
@@ -51,6 +100,8 @@ pub async fn list(
         first_page: after.is_none(),
         tags,
         next,
+        form,
+        query,
         page,
     };
     Ok(render(shown.render()))
@@ -61,6 +112,12 @@ impl List {
     fn status(&self, tag: &IdTag) -> (&'static str, &'static str) {
         let status = tag.status_at(self.page.now);
         (status.as_str(), words::tag_status(self.page.lang, status))
+    }
+
+    /// Where the form is filled with a tag.
+    fn edit(&self, tag: &IdTag) -> String {
+        let query = self.query.with("uid", Some(tag.uid.as_str()));
+        format!("/console/id-tags{query}#put")
     }
 }
 
@@ -79,7 +136,15 @@ fn uid(text: &str) -> Option<IdTagUid> {
     IdTagUid::new(text).ok()
 }
 
-/// Enters a tag, or changes what is known of it.
+/// A tag that a form names.
+fn tag(fields: &Fields, name: &str, label: Say) -> Result<IdTagUid, Fault> {
+    let wrong = |why: Say| Fault::invalid(label, why);
+    let text = fields.get(name).ok_or_else(|| wrong(|t| t.wrong_missing))?;
+    uid(text).ok_or_else(|| wrong(|t| t.wrong_tag))
+}
+
+/// Enters a tag, or changes the one that was opened for it. One that is there is not entered anew:
+/// that would undo what was decided about it, such as that it is blocked.
 pub async fn put(
     Operator(_): Operator,
     State(app): State<App>,
@@ -90,13 +155,24 @@ pub async fn put(
         status: fields.word("status", |t| t.status, IdTagStatus::from_word)?,
         expires_at: expiry(fields)?,
         parent: match fields.get("parent") {
-            Some(_) => Some(fields.word("parent", |t| t.parent_tag, uid)?),
+            Some(_) => Some(tag(fields, "parent", |t| t.parent_tag)?),
             None => None,
         },
     };
-    let tag = fields.word("uid", |t| t.id_tag, uid)?;
-    app.put_id_tag(tag, entry, false, None).await?;
-    Ok(go_to("/console/id-tags"))
+    let uid = tag(fields, "uid", |t| t.id_tag)?;
+    let opened: Option<i64> = fields.number("version", |t| t.id_tag)?;
+    // A tag that is not there has the version 0.
+    let version = Some(opened.unwrap_or(0));
+    let path = in_path(&uid);
+    match app.put_id_tag(uid, entry, opened.is_some(), version).await {
+        Err(AppError::PreconditionFailed) if opened.is_none() => {
+            Ok(go_to(&format!("/console/id-tags?uid={path}&known=1#put")))
+        }
+        put => {
+            put?;
+            Ok(go_to("/console/id-tags"))
+        }
+    }
 }
 
 /// A date and time as a browser's field gives it, in UTC.
@@ -115,7 +191,7 @@ fn expiry(fields: &Fields) -> Result<Option<Timestamp>, Fault> {
 pub async fn ask(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(tag): Path<String>,
+    Segment(tag): Segment,
 ) -> Result<Response, Fault> {
     let tag = uid(&tag).ok_or(Fault::NotFound)?;
     app.id_tag(&tag).await?.ok_or(Fault::NotFound)?;
@@ -137,7 +213,7 @@ pub async fn ask(
 pub async fn delete(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(tag): Path<String>,
+    Segment(tag): Segment,
     _: Posted,
 ) -> Result<Response, Fault> {
     let tag = uid(&tag).ok_or(Fault::NotFound)?;

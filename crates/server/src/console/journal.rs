@@ -1,7 +1,7 @@
 //! The field journal: written, changed, analysed, removed.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::journal::{EntryText, MAX_ENTRY_TEXT};
 use domain::{Analysis, Entry, EntryId, EntryPatch, StationId};
@@ -9,7 +9,7 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::page::{Page, Place, render};
 use super::phrases::Say;
 use super::station::Ask;
@@ -29,6 +29,7 @@ struct Journal {
     entries: Vec<Entry>,
     station: String,
     next: Option<String>,
+    newest: String,
     first_page: bool,
     draft: Draft,
 }
@@ -163,6 +164,7 @@ async fn journal(app: &App, visit: Visit, query: &Fields, draft: Draft) -> Resul
         entries,
         station,
         next,
+        newest: query.with("before", None),
         draft,
     };
     Ok(render(shown.render()))
@@ -201,7 +203,7 @@ fn unprocessable(mut page: Response) -> Response {
 pub async fn show(
     Viewer(visit): Viewer,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
     let draft = Draft::of_entry(&entry);
@@ -234,7 +236,7 @@ impl EntryPage {
 pub async fn edit(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = entry_id(&id)?;
@@ -243,11 +245,14 @@ pub async fn edit(
     let t = visit.lang.phrases();
     match draft.check() {
         Ok(new) => {
+            let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
+            // Left as it is, it may be one that is gone.
+            let moved = new.station_id != entry.station_id;
             let patch = EntryPatch {
                 work: Some(new.work),
                 struggle: Some(new.struggle),
                 intention: Some(new.intention),
-                station_id: new.station_id,
+                station_id: moved.then_some(new.station_id),
             };
             app.update_entry(id, patch, version).await?;
             Ok(go_to(&format!("/console/journal/{id}")))
@@ -267,7 +272,7 @@ pub async fn edit(
 pub async fn analyze(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = entry_id(&id)?;
@@ -280,7 +285,7 @@ pub async fn analyze(
 pub async fn ask(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
@@ -301,7 +306,7 @@ pub async fn ask(
 pub async fn delete(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let version = posted.fields.get("version").and_then(|it| it.parse().ok());

@@ -63,6 +63,10 @@ pub fn router(app: &App) -> Router<App> {
             get(commands::ask).post(commands::give),
         )
         .route(
+            "/stations/{id}/commands/ask",
+            get(commands::ask_again).post(commands::ask_quietly),
+        )
+        .route(
             "/stations/{id}/availability",
             get(station::ask_availability).post(station::set_availability),
         )

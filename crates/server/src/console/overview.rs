@@ -6,10 +6,10 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use domain::{StationStatus, Status, WattHours, Watts};
+use domain::{Event, StationStatus, Status, WattHours, Watts};
 use jiff::Timestamp;
 
-use super::board::{Board, Row, Running, folded};
+use super::board::{Board, Row, Running, Unbilled, folded};
 use super::fault::Fault;
 use super::form::{Asked, Fields};
 use super::look;
@@ -24,6 +24,8 @@ use crate::app::App;
 const ON_A_PAGE: usize = 25;
 /// Things that need a person, shown at once.
 const MAX_URGENT: usize = 8;
+/// Failed commands that unfold below them. Whoever has more looks at the stations.
+const MAX_FOLDED: usize = 40;
 /// Changes shown.
 const MAX_CHANGES: usize = 12;
 /// How long a failed command needs somebody, in seconds: an hour.
@@ -43,8 +45,7 @@ struct Overview {
     energy: WattHours,
     power: Watts,
     charging: usize,
-    urgent: Vec<Urgent>,
-    more_urgent: usize,
+    urgent: Attention,
     changes: Vec<Told>,
     map: Map,
     attribution: Option<String>,
@@ -74,6 +75,16 @@ struct Urgent {
     why: String,
     path: String,
     since: Timestamp,
+}
+
+/// What needs a person, the worst first, and how much more of each kind there is.
+struct Attention {
+    shown: Vec<Urgent>,
+    more_stations: usize,
+    more_unbilled: usize,
+    /// Failed commands that are not shown, and those of them that unfold.
+    more_failed: usize,
+    folded: Vec<Urgent>,
 }
 
 /// The list of stations.
@@ -118,7 +129,6 @@ impl Overview {
             .iter()
             .map(|it| (*it, tally(it)))
             .collect();
-        let (urgent, more_urgent) = urgent(&page, &rows, &state);
         let names: HashMap<_, _> = rows
             .iter()
             .map(|row| (&row.id, row.name.as_str()))
@@ -133,8 +143,7 @@ impl Overview {
             energy: WattHours(state.delivered().0.saturating_add(running.energy)),
             power: Watts(running.power),
             charging: running.sessions,
-            urgent,
-            more_urgent,
+            urgent: Attention::new(&page, &rows, &state),
             changes: changes
                 .map(|event| {
                     let id = event.event.station_id.as_ref();
@@ -202,68 +211,84 @@ fn segments(counts: &[(StationStatus, usize)]) -> Vec<Segment> {
         .collect()
 }
 
-/// What needs a person, the worst first, and how much more there is.
-fn urgent(page: &Page, rows: &[Arc<Row>], state: &super::board::State) -> (Vec<Urgent>, usize) {
-    let t = page.t;
-    let mut troubled: Vec<_> = rows.iter().filter(|row| row.needs_a_person()).collect();
-    troubled.sort_by(|a, b| {
-        let order = a.rank().cmp(&b.rank()).then(b.since.cmp(&a.since));
-        order.then_with(|| a.id.cmp(&b.id))
-    });
-    let station = |row: &&Arc<Row>| Urgent {
-        state: if row.rank() == 2 {
-            page.state(&Status::Faulted)
-        } else {
-            page.station(&row.status)
-        },
-        what: row.name.clone(),
-        why: if row.rank() == 2 {
-            page.n(t.n_connectors_faulted, row.counts.faulted)
-        } else {
-            words::cause(page.lang, &row.cause)
-        },
-        path: format!("/console/stations/{}", row.id),
-        since: row.since,
-    };
-    let lately = |at: Timestamp| page.now.as_second() - at.as_second() < FAILED_FOR;
-    let failed = state.failed.iter().filter(|event| lately(event.event.at));
-    let commands = failed.map(|event| {
-        let told = tell::of_station(page.lang, event);
+impl Attention {
+    fn new(page: &Page, rows: &[Arc<Row>], state: &super::board::State) -> Self {
+        let mut troubled: Vec<_> = rows.iter().filter(|row| row.needs_a_person()).collect();
+        troubled.sort_by(|a, b| {
+            let order = a.rank().cmp(&b.rank()).then(b.since.cmp(&a.since));
+            order.then_with(|| a.id.cmp(&b.id))
+        });
+        let lately = |at: Timestamp| page.now.as_second() - at.as_second() < FAILED_FOR;
+        let failed = state.failed.iter().filter(|event| lately(event.event.at));
+        let failed: Vec<_> = failed.collect();
+        // So that no kind hides the others, each has its places.
+        let others = failed.len().min(2) + state.unbilled.len().min(2);
+        let stations = troubled.len().min(MAX_URGENT - others);
+        let commands = failed.len().min(2);
+        let unbilled = (MAX_URGENT - stations - commands).min(4);
+        let unbilled = state.unbilled.len().min(unbilled);
+        let mut shown: Vec<Urgent> = Vec::new();
+        let of_stations = troubled.iter().take(stations);
+        shown.extend(of_stations.map(|row| Urgent::station(page, row)));
+        let of_commands = failed.iter().take(commands);
+        shown.extend(of_commands.map(|event| Urgent::command(page, event)));
+        let of_sessions = state.unbilled.iter().take(unbilled);
+        shown.extend(of_sessions.map(|session| Urgent::unbilled(page, session)));
+        let folded = failed.iter().skip(commands).take(MAX_FOLDED);
+        Self {
+            shown,
+            more_stations: troubled.len() - stations,
+            more_unbilled: state.unbilled.len() - unbilled,
+            more_failed: failed.len() - commands,
+            folded: folded.map(|event| Urgent::command(page, event)).collect(),
+        }
+    }
+}
+
+impl Urgent {
+    fn station(page: &Page, row: &Row) -> Self {
+        let in_part = row.rank() == 2;
+        Self {
+            state: if in_part {
+                page.state(&Status::Faulted)
+            } else {
+                page.station(&row.status)
+            },
+            what: row.name.clone(),
+            why: if in_part {
+                page.n(page.t.n_connectors_faulted, row.counts.faulted)
+            } else {
+                words::cause(page.lang, &row.cause)
+            },
+            path: format!("/console/stations/{}", row.id),
+            since: row.since,
+        }
+    }
+
+    fn command(page: &Page, event: &Event) -> Self {
         let station = event.event.station_id.as_ref();
-        Urgent {
-            state: look::State::new("failed", t.command_failed),
+        Self {
+            state: look::State::new("failed", page.t.command_failed),
             what: station.map_or_else(String::new, ToString::to_string),
-            why: told.text,
+            why: tell::of_station(page.lang, event).text,
             path: station.map_or_else(
                 || "/console".to_owned(),
                 |id| format!("/console/stations/{id}#commands"),
             ),
             since: event.event.at,
         }
-    });
-    let unbilled = state.unbilled.iter().map(|session| Urgent {
-        state: look::State::new("unbilled", t.not_billable),
-        what: session
-            .station_id
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string),
-        why: words::problem(page.lang, session.problem).to_owned(),
-        path: format!("/console/sessions/{}", session.id),
-        since: session.at,
-    });
-    // So that no kind hides the others, each has its places.
-    let (stations, commands): (Vec<_>, Vec<_>) =
-        (troubled.iter().map(station).collect(), commands.collect());
-    let unbilled: Vec<_> = unbilled.collect();
-    let all = stations.len() + commands.len() + unbilled.len();
-    let others = commands.len().min(2) + unbilled.len().min(2);
-    let mut shown: Vec<Urgent> = Vec::new();
-    shown.extend(stations.into_iter().take(MAX_URGENT - others));
-    shown.extend(commands.into_iter().take(2));
-    let left = MAX_URGENT - shown.len();
-    shown.extend(unbilled.into_iter().take(left.min(4)));
-    let more = all - shown.len();
-    (shown, more)
+    }
+
+    fn unbilled(page: &Page, session: &Unbilled) -> Self {
+        let station = session.station_id.as_ref();
+        Self {
+            state: look::State::new("unbilled", page.t.not_billable),
+            what: station.map_or_else(String::new, ToString::to_string),
+            why: words::problem(page.lang, session.problem).to_owned(),
+            path: format!("/console/sessions/{}", session.id),
+            since: session.at,
+        }
+    }
 }
 
 /// The stations that the query asks for.

@@ -185,7 +185,9 @@ phrases! {
     energy_today_means: "Since midnight UTC, with what runs now", "Desde la medianoche UTC, con lo que carga ahora";
     needs_a_person: "Needs a person", "Requiere atención";
     all_calm: "Nothing needs you now.", "Ahora nada requiere su atención.";
-    n_more: "{n} more", "{n} más";
+    more_stations: "Stations: {n} more", "Estaciones: {n} más";
+    more_failed: "Commands failed: {n} more", "Órdenes fallidas: {n} más";
+    more_unbilled: "Not ready to be billed: {n} more", "No facturables aún: {n} más";
     n_connectors_faulted: "Connectors faulted: {n}", "Conectores averiados: {n}";
     changed_lately: "Changed lately", "Cambios recientes";
     nothing_yet: "Nothing yet.", "Nada todavía.";
@@ -341,7 +343,9 @@ phrases! {
     // Id tags.
     id_tag: "Id tag", "Tarjeta";
     id_tags_are: "Who may charge. A tag that is not here is refused.", "Quién puede cargar. Una tarjeta que no está aquí se rechaza.";
-    tag_enter: "Enter a tag, or change one", "Dar de alta o modificar una tarjeta";
+    tag_enter: "Enter a tag", "Dar de alta una tarjeta";
+    tag_change: "Change the tag", "Modificar la tarjeta";
+    tag_known: "This tag is entered already, as you see it here. Nothing was changed.", "Esta tarjeta ya está dada de alta, tal como la ve aquí. No se cambió nada.";
     status: "Status", "Estado";
     expires: "Expires", "Caduca";
     expires_utc: "Expires (UTC), if it does", "Caduca (UTC), si caduca";
@@ -470,6 +474,8 @@ phrases! {
     wrong_choice: "choose one of those offered", "elija uno de los ofrecidos";
     wrong_number: "give a number within the bounds", "dé un número dentro de los límites";
     wrong_entry_text: "1 to 256 characters", "de 1 a 256 caracteres";
+    wrong_drill: "one of the four must be more than 0", "una de las cuatro debe ser mayor que 0";
+    wrong_tag: "1 to 36 letters, digits and signs, without spaces, accents or slashes, and not dots alone", "de 1 a 36 letras, cifras y signos, sin espacios, acentos ni barras, y no solo puntos";
     wrong_station: "no station can have this id", "ninguna estación puede tener este id";
     availability: "Availability", "Disponibilidad";
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::command::{ResetType, Trigger};
 use domain::session::Reading;
@@ -12,10 +12,11 @@ use domain::{
     Availability, CommandId, CommandRecord, Connector, ConnectorStatus, Entry, Evse, EvseNo,
     Session, Station, StationId,
 };
+use jiff::Timestamp;
 
 use super::curve::Curve;
 use super::fault::Fault;
-use super::form::{Asked, Fields, Posted};
+use super::form::{Asked, Fields, Posted, Segment};
 use super::look::State as StateLook;
 use super::page::{Page, Place, render};
 use super::tell::{self, Told};
@@ -35,6 +36,7 @@ const ENTRIES: u32 = 4;
 struct StationPage {
     page: Page,
     station: Arc<Station>,
+    last_seen: Option<Timestamp>,
     cause: String,
     posts: Vec<Post>,
     running: Vec<Running>,
@@ -116,7 +118,7 @@ pub fn station_id(text: &str) -> Result<StationId, Fault> {
 pub async fn show(
     Viewer(visit): Viewer,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
@@ -152,6 +154,7 @@ pub async fn show(
     }
     let answered = answered.filter(|record| record.station_id == id);
     let shown = StationPage {
+        last_seen: app.last_seen(&station),
         cause: words::cause(page.lang, &station.status_cause),
         posts: station.evses.iter().map(|evse| post(&page, evse)).collect(),
         running,
@@ -315,7 +318,7 @@ fn wanted(fields: &Fields) -> Result<Availability, Fault> {
 pub async fn ask_availability(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
@@ -353,7 +356,7 @@ pub async fn ask_availability(
 pub async fn set_availability(
     Operator(_): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
@@ -366,7 +369,7 @@ pub async fn set_availability(
 pub async fn ask_credentials(
     Admin(visit): Admin,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;
     let station = app.station(&id).await?.ok_or(Fault::NotFound)?;
@@ -414,7 +417,7 @@ const BASIC: u8 = 1;
 pub async fn make_credentials(
     Admin(visit): Admin,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::fault::Fault;
-use super::form::Posted;
+use super::form::{Posted, Segment};
 use super::page::{Page, Place, render};
 use super::station::station_id;
 use super::tell;
@@ -54,7 +54,7 @@ struct Cite {
 pub async fn tell(
     Operator(visit): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     posted: Posted,
 ) -> Result<Response, Fault> {
     let id = station_id(&id)?;

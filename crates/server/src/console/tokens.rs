@@ -1,14 +1,14 @@
 //! Access tokens: made, shown once, revoked at once.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use domain::TokenId;
 use domain::token::{Role, Token};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::form::{Asked, Posted};
+use super::form::{Asked, Posted, Segment};
 use super::page::{Page, Place, render};
 use super::station::{Ask, Secret};
 use super::visit::{Admin, go_to};
@@ -108,7 +108,7 @@ fn other(own: Option<TokenId>, text: &str) -> Result<TokenId, Fault> {
 pub async fn ask(
     Admin(visit): Admin,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     let own = visit.signed_in.as_ref().map(|who| who.token.id);
     let id = other(own, &id)?;
@@ -135,7 +135,7 @@ pub async fn ask(
 pub async fn revoke(
     Admin(visit): Admin,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     _: Posted,
 ) -> Result<Response, Fault> {
     let own = visit.signed_in.as_ref().map(|who| who.token.id);

@@ -9,6 +9,7 @@ both!(
     parameters_that_are_not_needed_may_be_left_out,
     a_command_needs_a_connected_charger,
     a_command_that_means_nothing_is_refused,
+    a_secret_is_told_to_the_charger_alone,
     a_session_is_stopped_by_its_id,
     commands_are_listed,
 );
@@ -188,6 +189,59 @@ async fn a_command_that_means_nothing_is_refused(backend: Backend) {
     }
     let listed = server.viewer().get("stations/S/commands").await.expect(200);
     assert_eq!(listed["commands"], json!([]));
+}
+
+async fn a_secret_is_told_to_the_charger_alone(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("S").await;
+    let mut charger = server.charger("S").connect().await;
+    charger.boot().await;
+    let operator = server.operator().with("idempotency-key", "one");
+    let set = json!({"command": "change_configuration",
+        "parameters": {"key": "AuthorizationKey", "value": "hunter2hunter2"}});
+    let taken = operator.post("stations/S/commands", set.clone()).await;
+    let hidden = json!({"key": "AuthorizationKey", "value": "•••"});
+    assert_eq!(taken.expect(202)["parameters"], hidden);
+    let again = operator.post("stations/S/commands", set).await;
+    assert_eq!(again.expect(202)["parameters"], hidden);
+    let viewer = server.viewer();
+    let told = async || {
+        let listed = viewer.get("stations/S/commands").await;
+        let one = viewer.get(taken.header("location")).await;
+        let events = viewer.get("stations/S/events").await;
+        format!("{}{}{}", listed.text, one.text, events.text)
+    };
+    assert!(!told().await.contains("hunter2"));
+    let call = charger.next_call().await;
+    assert_eq!(call.payload["value"], "hunter2hunter2");
+    charger
+        .refuse(&call, "PropertyConstraintViolation", "hunter2hunter2?")
+        .await;
+    let ended = crate::support::eventually("the command has an outcome", async || {
+        let command = viewer.get(taken.header("location")).await.expect(200);
+        (command["outcome"] != Value::Null).then_some(command)
+    });
+    assert_eq!(ended.await["detail"], "PropertyConstraintViolation: •••?");
+    // A charger should not tell it. This one does.
+    let read = json!({"command": "get_configuration"});
+    let operator = server.operator();
+    let (answer, ()) = tokio::join!(operator.post("stations/S/commands?wait=20", read), async {
+        let call = charger.next_call().await;
+        let keys = [
+            ("AuthorizationKey", "hunter2hunter2"),
+            ("HeartbeatInterval", "60"),
+        ];
+        let keys = keys.map(|(key, value)| json!({"key": key, "readonly": false, "value": value}));
+        charger
+            .answer(&call, json!({"configurationKey": keys}))
+            .await;
+    });
+    let keys = answer.expect(200)["response"]["configurationKey"].clone();
+    assert_eq!(
+        (&keys[0]["value"], &keys[1]["value"]),
+        (&json!("•••"), &json!("60"))
+    );
+    assert!(!told().await.contains("hunter2"));
 }
 
 async fn a_session_is_stopped_by_its_id(backend: Backend) {

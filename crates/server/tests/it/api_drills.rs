@@ -137,11 +137,20 @@ async fn what_is_out_of_bounds_is_refused_at_its_place(backend: Backend) {
     let both = json!({"cpu": 2, "memory": 2});
     let refused = operator.post("drills", both).await;
     assert_eq!(refused.pointers(), ["/cpu", "/memory"]);
+    // One that does nothing is none.
+    for nothing in [
+        json!({"cpu": 0}),
+        json!({"cpu": 0, "memory": 0, "latency_ms": 0, "error_rate": 0}),
+        json!({"latency_ms": 100, "latency_rate": 0}),
+    ] {
+        let refused = operator.post("drills", nothing.clone()).await;
+        assert_eq!(refused.pointers(), [""], "{nothing}");
+    }
     // Nothing of it has begun.
     let listed = operator.get("drills").await.expect(200);
     assert_eq!(listed["drills"], json!([]));
     // The bounds themselves are within.
-    let most = json!({"cpu": 0, "memory": 0.0, "latency_ms": 10_000, "latency_rate": 0,
+    let most = json!({"cpu": 0, "memory": 0.0, "latency_ms": 10_000, "latency_rate": 0.001,
         "error_rate": 0, "duration": "30m"});
     let drill = operator.post("drills", most).await.expect(201);
     operator.delete(&path(&drill)).await.expect(204);

@@ -122,7 +122,15 @@ async fn what_is_no_tag_is_refused(backend: Backend) {
     let server = Server::start(backend).await;
     let accepted = json!({"status": "accepted"});
     let long = "x".repeat(37);
-    for uid in [long.as_str(), "%20", "%C3%B1", "a%2Fb", "a%00b"] {
+    for uid in [
+        long.as_str(),
+        "%20",
+        "%C3%B1",
+        "a%2Fb",
+        "a%00b",
+        "%2E",
+        "%2E%2E",
+    ] {
         let path = format!("id-tags/{uid}");
         assert_eq!(
             server
@@ -140,6 +148,7 @@ async fn what_is_no_tag_is_refused(backend: Backend) {
         (json!({"status": "welcome"}), "/status"),
         (json!({"status": "accepted", "parent": ""}), "/parent"),
         (json!({"status": "accepted", "parent": "a b"}), "/parent"),
+        (json!({"status": "accepted", "parent": ".."}), "/parent"),
         (json!({"status": "accepted", "owner": "Ana"}), "/owner"),
     ] {
         let refused = server.operator().put("id-tags/TAG", body.clone()).await;

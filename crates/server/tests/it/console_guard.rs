@@ -142,6 +142,7 @@ async fn each_role_sees_and_does_what_it_may(backend: Backend) {
     let entry = entries["entries"][0]["id"].as_str().unwrap();
     let needs_operator = [
         "/console/stations/CP-1/commands",
+        "/console/stations/CP-1/commands/ask",
         "/console/stations/CP-1/availability",
         "/console/stations/CP-1/story",
         "/console/id-tags",

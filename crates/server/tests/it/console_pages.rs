@@ -15,6 +15,7 @@ both!(
     both_languages_are_spoken,
     a_list_is_searched_filtered_sorted_and_paged,
     what_needs_a_person_comes_first,
+    what_more_needs_a_person_is_found,
     a_page_that_is_not_there_says_so,
 );
 
@@ -177,6 +178,55 @@ async fn what_needs_a_person_comes_first(backend: Backend) {
     }
 }
 
+async fn what_more_needs_a_person_is_found(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    server.accept_tag("ABC").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    charger.status(1, "Faulted").await;
+    let good = charger.start(1, "ABC", 0, "2026-05-17T09:00:00Z").await;
+    charger.stop(good, 500, "2026-05-17T09:10:00Z").await;
+    // Stops of what never began.
+    for unknown in 4_001..=4_053 {
+        charger.stop(unknown, 500, "2026-05-17T09:00:00Z").await;
+    }
+    for _ in 0..4 {
+        let id = server.order_soon("CP-1", "clear_cache", json!({})).await;
+        let call = charger.next_call().await;
+        charger.answer(&call, json!({"status": "Rejected"})).await;
+        server.ended_command(&id).await;
+    }
+    let (mut browser, _) = Browser::signed_in(&server, "viewer").await;
+    let all_told = |page: &str| page.contains("Commands failed: 2 more");
+    let page = browser.page_when("/console", all_told).await;
+    assert_eq!(page.matches("Forget cached tags: rejected").count(), 4 * 2);
+    assert!(page.contains("Not ready to be billed: 49 more"), "{page}");
+    // All stations that need somebody are shown.
+    assert!(!page.contains("Stations: "), "{page}");
+    let path = "/console/sessions?which=unbilled";
+    assert!(page.contains(&format!("href=\"{path}\"")), "{page}");
+
+    let rows = |page: &str| page.matches("<tr><th scope=\"row\">").count();
+    let page = browser.page(path).await;
+    assert_eq!(rows(&page), 50);
+    assert!(!page.contains("Ready to be billed"), "{page}");
+    let next = page.split("href=\"/console/sessions?").find_map(|rest| {
+        let query = rest.split('"').next().unwrap();
+        query
+            .contains("before=")
+            .then(|| query.replace("&#38;", "&"))
+    });
+    let page = browser
+        .page(&format!("/console/sessions?{}", next.unwrap()))
+        .await;
+    assert_eq!(rows(&page), 3);
+    // Back at the newest they are still the same sessions.
+    let newest = "<a class=\"button\" href=\"/console/sessions?which=unbilled\">";
+    assert!(page.contains(newest), "{page}");
+    charger.close().await;
+}
+
 async fn a_page_that_is_not_there_says_so(backend: Backend) {
     let server = Server::start(backend).await;
     let (mut browser, _) = Browser::signed_in(&server, "admin").await;
@@ -184,6 +234,8 @@ async fn a_page_that_is_not_there_says_so(backend: Backend) {
         "/console/nowhere",
         "/console/stations/NOBODY",
         "/console/stations/a%20b",
+        "/console/stations/%ff",
+        "/console/assets/%ff",
         "/console/stations/NOBODY/history",
         "/console/sessions/x",
         "/console/sessions/0190c9d2-7d0b-7000-8000-5d7a1f7a2b11",

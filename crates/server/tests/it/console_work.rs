@@ -7,10 +7,14 @@ use crate::support::{Access, Answer, Backend, Browser, Server};
 
 both!(
     a_command_is_asked_about_given_and_answered,
+    a_secret_is_asked_about_and_given_but_not_shown,
     a_form_sent_twice_is_carried_out_once,
+    a_charger_was_heard_when_it_last_spoke,
     a_part_is_taken_out_of_use_and_put_back,
     the_journal_is_written_changed_and_analysed,
     tags_are_entered_and_removed,
+    what_is_known_of_a_tag_is_not_undone_by_chance,
+    a_drill_of_nothing_is_none,
     tokens_are_made_shown_once_and_revoked,
     a_chargers_password_is_made_and_shown_once,
     a_session_is_shown_with_its_curve,
@@ -89,6 +93,54 @@ async fn a_command_is_asked_about_given_and_answered(backend: Backend) {
     charger.close().await;
 }
 
+async fn a_secret_is_asked_about_and_given_but_not_shown(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let mut browser = operator(&server).await;
+    let station = browser.page("/console/stations/CP-1").await;
+    let path = "/console/stations/CP-1/commands/ask";
+    assert!(
+        station.contains(&format!("method=\"post\" action=\"{path}\"")),
+        "{station}"
+    );
+    let fields = [
+        ("command", "change_configuration"),
+        ("key", "authorizationkey"),
+        ("value", "hunter2hunter2"),
+    ];
+    let asked = browser.send(path, &fields).await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    let question = asked.text.split("id=\"ask-h\">").nth(1).unwrap();
+    let question = question.split("<form").next().unwrap();
+    assert!(question.contains("authorizationkey = •••"), "{question}");
+    assert!(!question.contains("hunter2"), "{question}");
+    assert_eq!(field(&asked.text, "value"), Some("hunter2hunter2"));
+    // In an address it would be in logs and histories.
+    let query = "command=change_configuration&key=AuthorizationKey&value=hunter2";
+    let answer = browser
+        .open(&format!("/console/stations/CP-1/commands?{query}"))
+        .await;
+    assert_eq!(answer.status, 405);
+    let place = sent_to(&browser.open(path).await);
+    assert_eq!(place, "/console/stations/CP-1#commands");
+
+    let given = browser.send("/console/stations/CP-1/commands", &fields);
+    let answered = async {
+        let call = charger.next_call().await;
+        assert_eq!(call.payload["value"], "hunter2hunter2");
+        charger.answer(&call, json!({"status": "Accepted"})).await;
+    };
+    let (answer, ()) = tokio::join!(given, answered);
+    let place = sent_to(&answer);
+    let (mut viewer, _) = Browser::signed_in(&server, "viewer").await;
+    let page = viewer.page(place.split('#').next().unwrap()).await;
+    assert!(page.contains("authorizationkey = •••"), "{page}");
+    assert!(!page.contains("hunter2"), "{page}");
+    charger.close().await;
+}
+
 async fn a_form_sent_twice_is_carried_out_once(backend: Backend) {
     let server = Server::start(backend).await;
     server.enter("CP-1").await;
@@ -112,6 +164,26 @@ async fn a_form_sent_twice_is_carried_out_once(backend: Backend) {
     assert_eq!(places[0], places[1]);
     let commands = server.viewer().get("stations/CP-1/commands").await.ok();
     assert_eq!(commands["commands"].as_array().unwrap().len(), 1);
+    charger.close().await;
+}
+
+async fn a_charger_was_heard_when_it_last_spoke(backend: Backend) {
+    let server = Server::start(backend).await;
+    server.enter("CP-1").await;
+    let mut charger = server.charger("CP-1").connect().await;
+    charger.boot().await;
+    let mut browser = operator(&server).await;
+    let path = "/console/stations/CP-1";
+    let heard = |page: &str| {
+        let rest = page.split("last heard <time datetime=\"").nth(1);
+        rest.unwrap().split('"').next().unwrap().to_owned()
+    };
+    let first = heard(&browser.page(path).await);
+    // Times are shown to the second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    charger.call("Heartbeat", json!({})).await;
+    let later = heard(&browser.page(path).await);
+    assert!(later > first, "{later}, {first}");
     charger.close().await;
 }
 
@@ -192,6 +264,7 @@ async fn the_journal_is_written_changed_and_analysed(backend: Backend) {
         ("struggle", "None"),
         ("intention", "Watch them"),
         ("version", &version),
+        ("station", "CP-1"),
     ];
     sent_to(&browser.send(&place, &changed).await);
     let page = browser.page(&place).await;
@@ -204,6 +277,24 @@ async fn the_journal_is_written_changed_and_analysed(backend: Backend) {
     assert_eq!(answer.status, 412);
     let station = browser.page("/console/stations/CP-1").await;
     assert!(station.contains(&place), "{station}");
+    // With its field emptied, it is about no station.
+    let version = field(&page, "version").unwrap().to_owned();
+    let mut emptied = changed;
+    (emptied[3].1, emptied[4].1) = (&version, "");
+    sent_to(&browser.send(&place, &emptied).await);
+    let station = browser.page("/console/stations/CP-1").await;
+    assert!(!station.contains(&place), "{station}");
+    // One whose station is gone can be changed too.
+    let back = json!({"station_id": "CP-1"});
+    let entry = place.strip_prefix("/console/journal/").unwrap();
+    let api = format!("journal/entries/{entry}");
+    server.operator().patch(&api, back).await.expect(200);
+    server.operator().delete("stations/CP-1").await.expect(204);
+    let page = browser.page(&place).await;
+    let version = field(&page, "version").unwrap().to_owned();
+    let mut late = changed;
+    late[3].1 = &version;
+    sent_to(&browser.send(&place, &late).await);
 
     let asked = browser.page(&format!("{place}/delete")).await;
     assert!(
@@ -249,12 +340,79 @@ async fn tags_are_entered_and_removed(backend: Backend) {
             "{wrong:?}"
         );
     }
+    let answer = browser
+        .send(
+            "/console/id-tags",
+            &[("uid", "a b"), ("status", "accepted")],
+        )
+        .await;
+    assert!(answer.text.contains("without spaces"), "{answer:?}");
     let path = page.split("href=\"/console/id-tags/").nth(1).unwrap();
     let path = format!("/console/id-tags/{}", path.split('"').next().unwrap());
     let asked = browser.page(&path).await;
     assert!(asked.contains("Remove the tag ABC-%1?"), "{asked}");
     sent_to(&browser.send(&path, &[]).await);
     assert!(!browser.page("/console/id-tags").await.contains("ABC-%1"));
+}
+
+async fn what_is_known_of_a_tag_is_not_undone_by_chance(backend: Backend) {
+    let server = Server::start(backend).await;
+    let known = json!({"status": "blocked", "expires_at": "2030-01-31T18:30:00Z",
+        "parent": "GROUP"});
+    let operator_api = server.operator();
+    operator_api.put("id-tags/A%261", known).await.expect(201);
+    let mut browser = operator(&server).await;
+    browser.page("/console/id-tags").await;
+    let entered = [("uid", "a&1"), ("status", "accepted")];
+    let place = sent_to(&browser.send("/console/id-tags", &entered).await);
+    let tag = async || server.viewer().get("id-tags/A%261").await.expect(200);
+    assert_eq!(tag().await["status"], "blocked");
+    let page = browser.page(place.split('#').next().unwrap()).await;
+    assert!(page.contains("This tag is entered already"), "{page}");
+
+    // Opened by its row, the form has what is known.
+    let list = browser.page("/console/id-tags").await;
+    let path = list.split("href=\"/console/id-tags?uid=").nth(1).unwrap();
+    let query = path.split('#').next().unwrap();
+    let page = browser.page(&format!("/console/id-tags?uid={query}")).await;
+    for (name, value) in [
+        ("uid", "A&#38;1"),
+        ("expires_at", "2030-01-31T18:30"),
+        ("parent", "GROUP"),
+    ] {
+        assert_eq!(field(&page, name), Some(value), "{page}");
+    }
+    assert!(page.contains("value=\"blocked\" selected"), "{page}");
+    let version = field(&page, "version").unwrap().to_owned();
+    let changed = [
+        ("uid", "A&1"),
+        ("status", "accepted"),
+        ("expires_at", "2030-01-31T18:30"),
+        ("parent", "GROUP"),
+        ("version", &version),
+    ];
+    sent_to(&browser.send("/console/id-tags", &changed).await);
+    let now = tag().await;
+    assert_eq!(
+        (&now["status"], &now["parent"]),
+        (&json!("accepted"), &json!("GROUP"))
+    );
+    // Somebody else was quicker.
+    let answer = browser.send("/console/id-tags", &changed).await;
+    assert_eq!(answer.status, 412);
+}
+
+async fn a_drill_of_nothing_is_none(backend: Backend) {
+    let server = Server::start_with(backend, &[("DRILLS", "true")]).await;
+    let mut browser = operator(&server).await;
+    browser.page("/console/drills").await;
+    let nothing = ["cpu", "memory", "latency", "errors"].map(|name| (name, "0"));
+    let nothing = [&nothing[..], &[("seconds", "60")]].concat();
+    let answer = browser.send("/console/drills", &nothing).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("must be more than 0"), "{answer:?}");
+    let drills = server.viewer().get("drills").await.ok();
+    assert_eq!(drills["drills"], json!([]));
 }
 
 async fn tokens_are_made_shown_once_and_revoked(backend: Backend) {

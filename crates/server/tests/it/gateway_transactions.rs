@@ -273,6 +273,7 @@ async fn a_refused_charge_is_no_session(backend: Backend) {
             "Expired",
         ),
         ("NOBODY", Value::Null, "Invalid"),
+        ("..", Value::Null, "Invalid"),
     ];
     for (hour, (tag, entry, status)) in (10..).zip(tags) {
         if !entry.is_null() {
@@ -296,7 +297,7 @@ async fn a_refused_charge_is_no_session(backend: Backend) {
         charger.stop(id, 0, &at).await;
     }
     assert_eq!(server.count_events("CP-1", "session.started").await, 0);
-    assert_eq!(server.count_events("CP-1", "session.refused").await, 5);
+    assert_eq!(server.count_events("CP-1", "session.refused").await, 6);
     for session in server.sessions("CP-1").await {
         assert_eq!(session["state"], "refused");
         assert_eq!(session["billing_ready"], false);
