@@ -69,6 +69,7 @@ struct Segment {
 
 /// Something that needs a person.
 struct Urgent {
+    key: String,
     state: look::State,
     what: String,
     why: String,
@@ -211,6 +212,7 @@ fn urgent(page: &Page, rows: &[Arc<Row>], state: &super::board::State) -> (Vec<U
         order.then_with(|| a.id.cmp(&b.id))
     });
     let station = |row: &&Arc<Row>| Urgent {
+        key: row.id.to_string(),
         state: if row.rank() == 2 {
             page.state(&Status::Faulted)
         } else {
@@ -231,6 +233,7 @@ fn urgent(page: &Page, rows: &[Arc<Row>], state: &super::board::State) -> (Vec<U
         let told = tell::of_station(page.lang, event);
         let station = event.event.station_id.as_ref();
         Urgent {
+            key: event.seq.to_string(),
             state: look::State::new("failed", t.command_failed),
             what: station.map_or_else(String::new, ToString::to_string),
             why: told.text,
@@ -242,6 +245,7 @@ fn urgent(page: &Page, rows: &[Arc<Row>], state: &super::board::State) -> (Vec<U
         }
     });
     let unbilled = state.unbilled.iter().map(|session| Urgent {
+        key: session.id.to_string(),
         state: look::State::new("unbilled", t.not_billable),
         what: session
             .station_id
