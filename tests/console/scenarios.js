@@ -357,6 +357,17 @@ export const scenarios = {
     assert.equal(await page.evaluate(() => document.activeElement.name), 'q');
     await page.keyboard.press('Enter');
     await page.waitForURL(/q=DEMO/);
+    // Going through the choices goes nowhere; the button does.
+    const choice = page.locator('select[name=status]');
+    await choice.focus();
+    await page.keyboard.press('ArrowDown');
+    await page.waitForTimeout(500);
+    assert.notEqual(await choice.inputValue(), '');
+    assert.doesNotMatch(page.url(), /status=\w/);
+    await page.getByRole('button', { name: 'Show', exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/status=\w/);
+    await page.locator('select[name=sort]').focus();
     // Whatever has the focus shows it.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');

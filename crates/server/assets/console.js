@@ -49,10 +49,6 @@ function tellAll(root) {
 
 // ---- Forms
 
-addEventListener('change', (event) => {
-  if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
-});
-
 addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select, textarea');
   const field = document.querySelector('[data-slash]');
