@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use store::Commit;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{App, AppError, Once, gone};
+use super::{App, AppError, Conflict, Once, gone};
 use crate::drill::{Drill, Measured, Running};
 
 impl App {
@@ -82,12 +82,11 @@ impl App {
     /// Why no other drill may begin.
     fn taken(&self) -> AppError {
         AppError::Conflict(match self.running_drill() {
-            Some(drill) => format!(
-                "drill {} runs until {}; wait for its end, or abort it",
-                drill.id,
-                drill.ends_at().strftime("%H:%M:%SZ"),
-            ),
-            None => "another drill is just beginning or ending; there is one at a time".to_owned(),
+            Some(drill) => Conflict::DrillRuns {
+                id: drill.id,
+                until: drill.ends_at(),
+            },
+            None => Conflict::DrillAtItsEdge,
         })
     }
 

@@ -454,6 +454,10 @@ phrases! {
     fault_own_token: "This is the token you are signed in with. Revoke it with another admin’s.", "Este es el token con el que ha entrado. Revóquelo con el de otra persona de administración.";
     fault_invalid: "What was entered does not hold.", "Lo introducido no es válido.";
     fault_conflict: "The state of things forbids it.", "El estado de las cosas lo impide.";
+    conflict_under_way: "This is being done just now. See whether it was done before you repeat it.", "Se está haciendo ahora mismo. Compruebe si ya se hizo antes de repetirlo.";
+    conflict_gone: "This form was sent before, and what it made has been removed since.", "Este formulario ya se envió, y lo que creó se ha eliminado desde entonces.";
+    conflict_drill: "There is one drill at a time, and there is one now. Wait for its end, or end it.", "Solo puede haber un simulacro a la vez, y ya hay uno. Espere a que termine, o termínelo.";
+    conflict_session: "This charging session is no longer running.", "Esta carga ya no está en marcha.";
     fault_changed: "Somebody else has changed it meanwhile. Load it again, and repeat your change.", "Alguien lo ha modificado entretanto. Recárguelo y repita su cambio.";
     fault_offline: "The charger is not connected. Give the command when it is.", "El cargador no está conectado. Dé la orden cuando lo esté.";
     fault_unreachable: "The charger is connected to another node, which cannot be reached now. Try again soon.", "El cargador está conectado a otro nodo, al que ahora no se llega. Inténtelo pronto.";
@@ -462,7 +466,9 @@ phrases! {
     fault_unavailable: "The database does not answer. Try again soon.", "La base de datos no responde. Inténtelo pronto.";
     fault_in_doubt: "The database went away in the middle: look whether it was done before you repeat it.", "La base de datos se fue a mitad: mire si se hizo antes de repetirlo.";
     fault_internal: "The server failed. Its log has the reason.", "El servidor falló. Su registro tiene el motivo.";
-    fault_analysis: "There is no analysis.", "No hay análisis.";
+    fault_analysis: "There is no analysis: what reads the journal failed. The server’s log has the reason.", "No hay análisis: falló el lector del diario. El registro del servidor tiene el motivo.";
+    fault_analysis_busy: "There is no analysis: too much is asked of what reads the journal. Try again later.", "No hay análisis: el lector del diario tiene demasiado trabajo. Inténtelo más tarde.";
+    fault_analysis_late: "There is no analysis: what reads the journal did not answer in time. Try again later.", "No hay análisis: el lector del diario no respondió a tiempo. Inténtelo más tarde.";
     fault_disabled: "This server was told not to do this.", "Este servidor tiene orden de no hacerlo.";
     wrong_missing: "fill it in", "rellénelo";
     wrong_characters: "one line, without control characters", "una línea, sin caracteres de control";
@@ -471,6 +477,8 @@ phrases! {
     wrong_number: "give a number within the bounds", "dé un número dentro de los límites";
     wrong_entry_text: "1 to 256 characters", "de 1 a 256 caracteres";
     wrong_station: "no station can have this id", "ninguna estación puede tener este id";
+    wrong_no_station: "there is no station with this id", "no hay ninguna estación con este id";
+    wrong_resent: "This form was sent before with something else in it. Load its page again, and fill it in anew.", "Este formulario ya se envió con otro contenido. Vuelva a cargar su página y rellénelo de nuevo.";
     availability: "Availability", "Disponibilidad";
 }
 
