@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::page::{Page, Place, render};
 use super::phrases::Say;
 use super::visit::{Visit, can_come_back, go_to};
-use super::{ROOT, words};
+use super::{ROOT, sign_in, words};
 use crate::app::{App, AppError, Conflict, Failure, Meaningless};
 
 /// Why a request could not be answered with its page.
@@ -50,6 +50,10 @@ struct FaultPage {
     status: u16,
     what: String,
     invalid: Vec<(&'static str, &'static str)>,
+    /// Where to sign in, for who is not.
+    door: Option<String>,
+    /// The page that he comes from.
+    back: Option<String>,
 }
 
 impl Fault {
@@ -69,13 +73,16 @@ impl Fault {
     /// The page that tells it.
     pub async fn page(self, app: &App, visit: Visit, method: &Method) -> Response {
         let t = visit.lang.phrases();
-        if let Self::SignIn = self
-            && can_come_back(method)
-        {
-            let next = url::form_urlencoded::byte_serialize(visit.here.as_bytes());
-            let next: String = next.collect();
-            return go_to(&format!("{ROOT}/sign-in?next={next}"));
+        let reads = can_come_back(method);
+        let mut door = None;
+        if let Self::SignIn = self {
+            if reads {
+                return go_to(&sign_in::path(&visit.here));
+            }
+            door = Some(sign_in::path(visit.from.as_deref().unwrap_or(ROOT)));
         }
+        let back = visit.from.clone();
+        let back = back.filter(|back| door.is_none() && !(reads && *back == visit.here));
         let status = self.status();
         let (mut invalid, mut retry) = (Vec::new(), None);
         let what = match self {
@@ -110,6 +117,8 @@ impl Fault {
             status: status.as_u16(),
             what,
             invalid,
+            door,
+            back,
         };
         let mut response = render(told.render());
         *response.status_mut() = status;

@@ -159,6 +159,7 @@ phrases! {
     show: "Show", "Mostrar";
     all: "All", "Todas";
     actions: "Actions", "Acciones";
+    back: "Back", "Volver";
     to_overview: "To the overview", "Al resumen";
     live_lost: "The connection is lost. What you see is from {time}; trying to come back…", "Se perdió la conexión. Lo que ve es de las {time}; intentando volver…";
     live_back: "Live", "En directo";
@@ -477,6 +478,8 @@ phrases! {
     wrong_number: "give a number within the bounds", "dé un número dentro de los límites";
     wrong_entry_text: "1 to 256 characters", "de 1 a 256 caracteres";
     wrong_station: "no station can have this id", "ninguna estación puede tener este id";
+    wrong_entry_changed: "Somebody else has changed this entry meanwhile. It stands above as it is now, and below as you wrote it: save it again to put yours in its place.", "Alguien ha modificado esta nota entretanto. Arriba está como quedó; abajo, como usted la escribió: guárdela de nuevo para sustituirla.";
+    wrong_entry_resent: "This form was sent before with something else in it. See whether that entry is there already, then send this one.", "Este formulario ya se envió con otro contenido. Mire si esa nota ya está, y envíe después esta.";
     wrong_no_station: "there is no station with this id", "no hay ninguna estación con este id";
     wrong_resent: "This form was sent before with something else in it. Load its page again, and fill it in anew.", "Este formulario ya se envió con otro contenido. Vuelva a cargar su página y rellénelo de nuevo.";
     availability: "Availability", "Disponibilidad";

@@ -42,6 +42,12 @@ pub async fn show(visit: Visit, State(app): State<App>, Asked(query): Asked) -> 
     form(&app, visit, next, None).await
 }
 
+/// The form's address, for one who is to go on from there.
+pub fn path(next: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("{ROOT}/sign-in?next={next}")
+}
+
 async fn form(app: &App, visit: Visit, next: &str, wrong: Option<Say>) -> Response {
     let t = visit.lang.phrases();
     let mut page = visit.page(app, Place::Elsewhere, t.sign_in).await;
