@@ -111,7 +111,12 @@ impl Fault {
                 say(t).to_owned()
             }
         };
-        let page = visit.page(app, Place::Elsewhere, t.fault_title).await;
+        let from = visit.from.clone();
+        let mut page = visit.page(app, Place::Elsewhere, t.fault_title).await;
+        if !reads {
+            // Where a form was sent there may be nothing to read.
+            page.here = from.unwrap_or_else(|| ROOT.to_owned());
+        }
         let told = FaultPage {
             page,
             status: status.as_u16(),

@@ -51,8 +51,8 @@ pub fn path(next: &str) -> String {
 async fn form(app: &App, visit: Visit, next: &str, wrong: Option<Say>) -> Response {
     let t = visit.lang.phrases();
     let mut page = visit.page(app, Place::Elsewhere, t.sign_in).await;
-    // Choosing a language leads back to the form.
-    page.here = format!("{ROOT}/sign-in");
+    // Choosing a language leads back to the form, and signing in from there on as before.
+    page.here = path(next);
     let shown = SignInPage {
         page,
         next: next.to_owned(),

@@ -259,7 +259,9 @@ pub fn own_path(text: &str) -> Option<&str> {
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let below = text.strip_prefix(super::ROOT)?;
     let ours = below.is_empty() || below.starts_with(['/', '?']);
-    (plain && ours && !text.contains("//")).then_some(text)
+    // What a query holds is no way to go.
+    let way = text.split(['?', '#']).next().unwrap_or_default();
+    (plain && ours && !way.contains("//")).then_some(text)
 }
 
 /// Whether a fault may send to the sign-in: one who only reads can come back afterwards.
@@ -317,7 +319,12 @@ mod tests {
 
     #[test]
     fn only_own_paths_are_gone_to() {
-        for good in ["/console", "/console?q=a", "/console/stations/CP-1#e7"] {
+        for good in [
+            "/console",
+            "/console?q=a",
+            "/console?q=http://a",
+            "/console/stations/CP-1#e7",
+        ] {
             assert_eq!(own_path(good), Some(good));
         }
         for bad in [

@@ -155,6 +155,10 @@ async fn a_fault_leads_back_to_where_one_was(backend: Backend) {
         assert_eq!(answer.status, 409, "{answer:?}");
         let link = format!("<a class=\"button\" href=\"{from}\">");
         assert_eq!(answer.text.contains(&link), back, "{link}: {answer:?}");
+        // Choosing a language does not ask for what only takes forms.
+        let here = if back { from } else { "/console" };
+        let next = format!("name=\"next\" value=\"{here}\"");
+        assert!(answer.text.contains(&next), "{next}: {answer:?}");
         // Signed out meanwhile: in again, and on from there.
         server.admin().delete(&format!("tokens/{id}")).await.ok();
         let answer = browser.send(path, &reset).await;

@@ -82,6 +82,11 @@ async fn both_languages_are_spoken(backend: Backend) {
             .await
             .contains("data-theme=\"dark\"")
     );
+    // What was searched for may look like an address.
+    let search = "/console?q=http://a";
+    let fields = [("language", "en"), ("next", search)];
+    let answer = browser.send("/console/preferences", &fields).await;
+    assert_eq!(answer.header("location"), search);
     // Nowhere else is gone to.
     let fields = [("language", "es"), ("next", "https://evil.example/")];
     let answer = browser.send("/console/preferences", &fields).await;
