@@ -335,8 +335,8 @@ pub async fn ask(
     let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
     let ask = Ask {
-        page: visit.page(&app, Place::Journal, t.ask_entry_delete).await,
-        question: format!("{} “{}”?", t.ask_entry_delete, entry.work.as_str()),
+        page: visit.page(&app, Place::Journal, t.remove).await,
+        question: t.ask_entry_delete.replace("{name}", entry.work.as_str()),
         consequence: t.ask_entry_delete_means.to_owned(),
         button: t.remove.to_owned(),
         harm: true,

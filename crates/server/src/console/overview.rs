@@ -143,7 +143,7 @@ impl Overview {
                     tell::of_network(page.lang, event, name)
                 })
                 .collect(),
-            map: Map::draw(&chosen, query, settings.map_tiles.as_ref()),
+            map: Map::draw(page.lang, &chosen, query, settings.map_tiles.as_ref()),
             attribution: settings.map_attribution.clone(),
             list: List::new(&page, chosen, rows.len(), query),
             page,

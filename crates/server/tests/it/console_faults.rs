@@ -63,7 +63,7 @@ async fn a_conflict_is_told_in_the_readers_language(backend: Backend) {
     ];
     let path = "/console/stations/CP-1/commands";
     let answer = browser.send(path, &stop).await;
-    tells(&answer, 409, "Esta carga ya no está en marcha.");
+    tells(&answer, 409, "Esta carga ya no está en curso.");
 
     let entry = [
         ("work", "a"),
