@@ -49,10 +49,6 @@ function tellAll(root) {
 
 // ---- Forms
 
-addEventListener('change', (event) => {
-  if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
-});
-
 addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select, textarea');
   const field = document.querySelector('[data-slash]');
@@ -117,18 +113,21 @@ addEventListener('submit', (event) => {
 
 // ---- Regions, brought up to date in place
 
-// Makes one element like another, and touches only what differs: what has the focus keeps it, and
-// what is open stays open.
+// What tells an element from its siblings, wherever among them it comes to stand.
+const key = (node) => node.id || node.dataset?.key || node.dataset?.station || '';
+
+// Makes one element like another, touches only what differs, and gives what then stands there. What
+// has a key is the same as long as its key is there, whatever comes before it: so what has the focus
+// keeps it and leads where it led, and what is open stays open.
 function become(old, fresh) {
-  if (old.isEqualNode(fresh)) return;
-  const tag = old.nodeName === fresh.nodeName;
-  if (old.nodeType !== fresh.nodeType || !tag || old.id !== fresh.id || old.dataset?.station !== fresh.dataset?.station) {
+  if (old.isEqualNode(fresh)) return old;
+  if (old.nodeName !== fresh.nodeName || key(old) !== key(fresh)) {
     old.replaceWith(fresh);
-    return;
+    return fresh;
   }
   if (old.nodeType !== Node.ELEMENT_NODE) {
     old.nodeValue = fresh.nodeValue;
-    return;
+    return old;
   }
   for (const { name } of [...old.attributes]) {
     const mine = name === 'open' || name === 'data-said' || (old.nodeName === 'TIME' && name === 'title');
@@ -138,9 +137,33 @@ function become(old, fresh) {
     const mine = old.nodeName === 'TIME' && name === 'title' && old.dateTime === fresh.dateTime;
     if (!mine && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  const [have, want] = [[...old.childNodes], [...fresh.childNodes]];
-  want.forEach((node, place) => (have[place] ? become(have[place], node) : old.append(node)));
-  have.slice(want.length).forEach((node) => node.remove());
+  const [keyed, plain] = [new Map(), []];
+  old.childNodes.forEach((node) => (key(node) ? keyed.set(key(node), node) : plain.push(node)));
+  const children = [...fresh.childNodes].map((node) => {
+    const have = key(node) ? keyed.get(key(node)) : plain.shift();
+    keyed.delete(key(node));
+    return have ? become(have, node) : node;
+  });
+  arrange(old, children);
+  return old;
+}
+
+// Gives an element these children in this order. The one with the focus would lose it if it were
+// moved, so the others move around it.
+function arrange(parent, children) {
+  const wanted = new Set(children);
+  [...parent.childNodes].filter((node) => !wanted.has(node)).forEach((node) => node.remove());
+  const held = children.find((node) => node.contains(document.activeElement));
+  let next = parent.firstChild;
+  for (const child of children) {
+    while (child === held && next !== held) {
+      const other = next;
+      next = other.nextSibling;
+      parent.append(other);
+    }
+    if (child === next) next = next.nextSibling;
+    else parent.insertBefore(child, next);
+  }
 }
 
 let busy = false;

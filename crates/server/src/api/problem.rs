@@ -101,7 +101,7 @@ impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         match error {
             AppError::NotFound(what) => Self::not_found(what),
-            AppError::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
+            AppError::Conflict(why) => Self::new(StatusCode::CONFLICT, why.to_string()),
             AppError::Offline => Self::new(
                 StatusCode::CONFLICT,
                 "the station's charger is not connected; send the command when it is",
@@ -120,7 +120,7 @@ impl From<AppError> for Problem {
                 StatusCode::PRECONDITION_FAILED,
                 "the resource changed since it was read; read it again and repeat the change",
             ),
-            AppError::Unprocessable { pointer, detail } => Self::fault(pointer, detail),
+            AppError::Unprocessable(why) => Self::fault(why.pointer(), why.to_string()),
             AppError::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too much is waiting; try again soon",

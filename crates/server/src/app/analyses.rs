@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Commit, EntryFilter, JournalWrite, SessionFilter, StoreError};
 
-use super::{App, AppError, Flights, MAX_PAGE, Once, UNDER_WAY, gone};
+use super::{App, AppError, Conflict, Flights, MAX_PAGE, Once, gone};
 use crate::llm::Asked;
 use crate::llm::story::{Facts, Story};
 
@@ -155,11 +155,9 @@ impl App {
         match self.entry(entry.id).await? {
             None => Err(AppError::NotFound("Entry")),
             Some(now) if now.version == entry.version => {
-                Err(AppError::Conflict(UNDER_WAY.to_owned()))
+                Err(AppError::Conflict(Conflict::UnderWay))
             }
-            Some(_) => Err(AppError::Conflict(
-                "the entry changed while it was read; ask again".to_owned(),
-            )),
+            Some(_) => Err(AppError::Conflict(Conflict::EntryChanged)),
         }
     }
 

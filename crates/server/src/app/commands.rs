@@ -9,7 +9,7 @@ use domain::{
 };
 use store::{Commit, StoreError};
 
-use super::{App, AppError, Once, gone};
+use super::{App, AppError, Conflict, Once, gone};
 use crate::bus::Follower;
 use crate::gateway::fleet::{Order, Refused};
 
@@ -207,17 +207,13 @@ impl App {
         station_id: &StationId,
         session_id: SessionId,
     ) -> Result<String, AppError> {
-        let conflict = |detail: &str| AppError::Conflict(detail.to_owned());
-        match self.store.session(session_id).await? {
-            Some(session) if session.station_id != *station_id => {
-                Err(conflict("this session is another station's"))
-            }
-            Some(session) if session.state != SessionState::Active => {
-                Err(conflict("this session is not active"))
-            }
-            Some(session) => Ok(session.transaction_id),
-            None => Err(conflict("there is no such session")),
-        }
+        let conflict = match self.store.session(session_id).await? {
+            Some(session) if session.station_id != *station_id => Conflict::SessionElsewhere,
+            Some(session) if session.state != SessionState::Active => Conflict::SessionNotActive,
+            Some(session) => return Ok(session.transaction_id),
+            None => Conflict::NoSession,
+        };
+        Err(AppError::Conflict(conflict))
     }
 
     /// Ends a command. When it has ended already, the first outcome stands.

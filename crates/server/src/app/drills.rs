@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use store::Commit;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{App, AppError, Once, gone};
+use super::{App, AppError, Conflict, Meaningless, Once, gone};
 use crate::drill::{Drill, Measured, Running};
 
 impl App {
@@ -37,10 +37,7 @@ impl App {
             ));
         }
         if load.is_nothing() {
-            return Err(AppError::Unprocessable {
-                pointer: "",
-                detail: "this drill would do nothing; give it some load".to_owned(),
-            });
+            return Err(AppError::Unprocessable(Meaningless::NothingToDo));
         }
         if let Some(id) = self.recall(once.as_ref()).await? {
             let id = id.parse().map(DrillId).map_err(|_| gone())?;
@@ -88,12 +85,11 @@ impl App {
     /// Why no other drill may begin.
     fn taken(&self) -> AppError {
         AppError::Conflict(match self.running_drill() {
-            Some(drill) => format!(
-                "drill {} runs until {}; wait for its end, or abort it",
-                drill.id,
-                drill.ends_at().strftime("%H:%M:%SZ"),
-            ),
-            None => "another drill is just beginning or ending; there is one at a time".to_owned(),
+            Some(drill) => Conflict::DrillRuns {
+                id: drill.id,
+                until: drill.ends_at(),
+            },
+            None => Conflict::DrillAtItsEdge,
         })
     }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use store::{Commit, EntryFilter, JournalWrite, StoreError};
 use uuid::Uuid;
 
-use super::{App, AppError, MAX_ROUNDS, Once, contended, gone};
+use super::{App, AppError, MAX_ROUNDS, Meaningless, Once, contended, gone};
 
 /// What is to be entered.
 #[derive(Clone, Debug)]
@@ -139,10 +139,9 @@ impl App {
 
     async fn check_station(&self, id: Option<&StationId>) -> Result<(), AppError> {
         match id {
-            Some(id) if self.station(id).await?.is_none() => Err(AppError::Unprocessable {
-                pointer: "/station_id",
-                detail: format!("there is no station {id}; enter it first, or leave this out"),
-            }),
+            Some(id) if self.station(id).await?.is_none() => Err(AppError::Unprocessable(
+                Meaningless::NoSuchStation(id.clone()),
+            )),
             _ => Ok(()),
         }
     }

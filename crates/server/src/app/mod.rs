@@ -23,7 +23,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 
 use domain::station::StationError;
-use domain::{StationId, TokenId};
+use domain::{DrillId, StationId, TokenId};
+use jiff::Timestamp;
 use store::{Idempotency, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -51,9 +52,6 @@ const MAX_ROUNDS: usize = 16;
 /// place wait for each other, which costs a commit's time and nothing else.
 const TURNS: usize = 8192;
 
-/// What is said to a request while another sending of it is not yet done.
-const UNDER_WAY: &str = "the same request is being carried out just now; send it again in a moment";
-
 /// Why a use-case could not be carried out. One `match` makes a problem document of it, another an
 /// OCPP answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -63,18 +61,13 @@ pub enum AppError {
     NotFound(&'static str),
     /// There is one already, or the state of things forbids it.
     #[error("{0}")]
-    Conflict(String),
+    Conflict(Conflict),
     /// `If-Match` names a version that is no longer the present one.
     #[error("the resource changed since it was read")]
     PreconditionFailed,
     /// The request is well formed and means nothing.
-    #[error("{detail}")]
-    Unprocessable {
-        /// Where, as a JSON pointer.
-        pointer: &'static str,
-        /// What is wrong.
-        detail: String,
-    },
+    #[error("{0}")]
+    Unprocessable(Meaningless),
     /// The station's charger has no live connection.
     #[error("the station's charger is not connected")]
     Offline,
@@ -107,13 +100,80 @@ pub enum AppError {
     Internal(String),
 }
 
+/// Why the state of things forbids it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Another sending of the request is not yet done.
+    #[error("the same request is being carried out just now; send it again in a moment")]
+    UnderWay,
+    /// The request is a repeated one, and its result was removed meanwhile.
+    #[error("this request was carried out before, and what it made is gone")]
+    Gone,
+    /// Somebody else was quicker.
+    #[error("the record changed meanwhile")]
+    Changed,
+    /// The entry is not the one any more that was read.
+    #[error("the entry changed while it was read; ask again")]
+    EntryChanged,
+    /// A drill runs.
+    #[error("drill {id} runs until {}; wait for its end, or abort it", until.strftime("%H:%M:%SZ"))]
+    DrillRuns {
+        /// Which.
+        id: DrillId,
+        /// When its time is over.
+        until: Timestamp,
+    },
+    /// A drill is about to run, or has just run.
+    #[error("another drill is just beginning or ending; there is one at a time")]
+    DrillAtItsEdge,
+    /// The session is another station's.
+    #[error("this session is another station's")]
+    SessionElsewhere,
+    /// The session has ended, or is interrupted.
+    #[error("this session is not active")]
+    SessionNotActive,
+    /// There is no such session.
+    #[error("there is no such session")]
+    NoSession,
+    /// The id is taken.
+    #[error("there is a station {0} already")]
+    StationTaken(StationId),
+    /// The station does not allow it.
+    #[error("{0}")]
+    Station(StationError),
+}
+
+/// What is wrong with a request that is well formed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Meaningless {
+    /// Its key was used before, for something else.
+    #[error("this Idempotency-Key was used for a different request; use a new key")]
+    KeyReused,
+    /// It names a station that is not there.
+    #[error("there is no station {0}; enter it first, or leave this out")]
+    NoSuchStation(StationId),
+    /// A drill without a load.
+    #[error("this drill would do nothing; give it some load")]
+    NothingToDo,
+}
+
+impl Meaningless {
+    /// Where, as a JSON pointer.
+    pub const fn pointer(&self) -> &'static str {
+        match self {
+            Self::KeyReused | Self::NothingToDo => "",
+            Self::NoSuchStation(_) => "/station_id",
+        }
+    }
+}
+
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable => Self::Unavailable,
             StoreError::InDoubt => Self::InDoubt,
             StoreError::Overloaded => Self::Busy,
-            StoreError::Conflict => Self::Conflict("the record changed meanwhile".to_owned()),
+            StoreError::Conflict => Self::Conflict(Conflict::Changed),
             error @ (StoreError::Database(_) | StoreError::Corrupt(_)) => {
                 Self::Internal(error.to_string())
             }
@@ -127,7 +187,7 @@ impl From<StationError> for AppError {
             StationError::NoSuchEvse => Self::NotFound("EVSE"),
             StationError::NoSuchConnector => Self::NotFound("Connector"),
             StationError::NumberTaken | StationError::Full | StationError::ChargerOwnsState => {
-                Self::Conflict(error.to_string())
+                Self::Conflict(Conflict::Station(error))
             }
             StationError::Superseded => Self::Superseded,
         }
@@ -189,18 +249,14 @@ impl App {
         match self.store.idempotency(once.token_id, &once.key).await? {
             None => Ok(None),
             Some(seen) if seen.fingerprint == once.fingerprint => Ok(Some(seen.resource)),
-            Some(_) => Err(AppError::Unprocessable {
-                pointer: "",
-                detail: "this Idempotency-Key was used for a different request; use a new key"
-                    .to_owned(),
-            }),
+            Some(_) => Err(AppError::Unprocessable(Meaningless::KeyReused)),
         }
     }
 
     /// What another sending of the request made, which won the race with this one.
     async fn outrun(&self, once: &Once) -> Result<String, AppError> {
         let made = self.recall(Some(once)).await?;
-        made.ok_or_else(|| AppError::Conflict(UNDER_WAY.to_owned()))
+        made.ok_or(AppError::Conflict(Conflict::UnderWay))
     }
 
     /// What to remember of a request that makes `resource`.
@@ -217,7 +273,7 @@ impl App {
 
 /// The answer to a repeated request whose result was removed meanwhile.
 fn gone() -> AppError {
-    AppError::Conflict("this request was carried out before, and what it made is gone".to_owned())
+    AppError::Conflict(Conflict::Gone)
 }
 
 /// The rounds ran out. Names the place for the log.

@@ -11,7 +11,7 @@ use domain::{
 use jiff::Timestamp;
 use store::{Commit, Credentials, StationFilter, StationWrite, StoreError};
 
-use super::{App, AppError, MAX_ROUNDS, Once, UNDER_WAY, contended, gone};
+use super::{App, AppError, Conflict, MAX_ROUNDS, Once, contended, gone};
 use crate::gateway::fleet::Handshake;
 use crate::gateway::passwords::Made;
 
@@ -96,9 +96,7 @@ impl App {
                 Err(StoreError::Conflict) => {
                     let taken = self.store.station(&id).await?.is_some();
                     if taken && new.id.is_some() && self.recall(once.as_ref()).await?.is_none() {
-                        return Err(AppError::Conflict(format!(
-                            "there is a station {id} already"
-                        )));
+                        return Err(AppError::Conflict(Conflict::StationTaken(id)));
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -603,7 +601,7 @@ impl App {
                     .await?
                     .is_some()
             {
-                return Err(AppError::Conflict(UNDER_WAY.to_owned()));
+                return Err(AppError::Conflict(Conflict::UnderWay));
             }
         }
         Err(contended("change station"))

@@ -147,7 +147,10 @@ async fn question(
     let button = words::command(visit.lang, command.name()).to_owned();
     let ask = Ask {
         page: visit.page(app, Place::Overview, &button).await,
-        question: format!("{what} — {}?", station.name),
+        question: t
+            .ask_command
+            .replace("{what}", &what)
+            .replace("{name}", &station.name),
         consequence: consequence.to_owned(),
         harm: true,
         button,

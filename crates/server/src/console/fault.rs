@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::page::{Page, Place, render};
 use super::phrases::Say;
 use super::visit::{Visit, can_come_back, go_to};
-use super::{ROOT, words};
-use crate::app::{App, AppError, Failure};
+use super::{ROOT, sign_in, words};
+use crate::app::{App, AppError, Conflict, Failure, Meaningless};
 
 /// Why a request could not be answered with its page.
 #[derive(Clone, Debug)]
@@ -38,8 +38,6 @@ pub enum Fault {
         status: StatusCode,
         /// What happened, in the reader's language.
         say: Say,
-        /// More of it, where there is more to say.
-        detail: Option<String>,
         /// When to come back, in seconds.
         retry_after: Option<u64>,
     },
@@ -51,8 +49,11 @@ struct FaultPage {
     page: Page,
     status: u16,
     what: String,
-    detail: Option<String>,
     invalid: Vec<(&'static str, &'static str)>,
+    /// Where to sign in, for who is not.
+    door: Option<String>,
+    /// The page that he comes from.
+    back: Option<String>,
 }
 
 impl Fault {
@@ -65,7 +66,6 @@ impl Fault {
         Self::Refused {
             status,
             say,
-            detail: None,
             retry_after: None,
         }
     }
@@ -73,15 +73,18 @@ impl Fault {
     /// The page that tells it.
     pub async fn page(self, app: &App, visit: Visit, method: &Method) -> Response {
         let t = visit.lang.phrases();
-        if let Self::SignIn = self
-            && can_come_back(method)
-        {
-            let next = url::form_urlencoded::byte_serialize(visit.here.as_bytes());
-            let next: String = next.collect();
-            return go_to(&format!("{ROOT}/sign-in?next={next}"));
+        let reads = can_come_back(method);
+        let mut door = None;
+        if let Self::SignIn = self {
+            if reads {
+                return go_to(&sign_in::path(&visit.here));
+            }
+            door = Some(sign_in::path(visit.from.as_deref().unwrap_or(ROOT)));
         }
+        let back = visit.from.clone();
+        let back = back.filter(|back| door.is_none() && !(reads && *back == visit.here));
         let status = self.status();
-        let (mut detail, mut invalid, mut retry) = (None, Vec::new(), None);
+        let (mut invalid, mut retry) = (Vec::new(), None);
         let what = match self {
             Self::SignIn => t.fault_sign_in.to_owned(),
             Self::Forbidden(least) => {
@@ -102,22 +105,25 @@ impl Fault {
                 t.fault_invalid.to_owned()
             }
             Self::Refused {
-                say,
-                detail: more,
-                retry_after,
-                ..
+                say, retry_after, ..
             } => {
-                (detail, retry) = (more, retry_after);
+                retry = retry_after;
                 say(t).to_owned()
             }
         };
-        let page = visit.page(app, Place::Elsewhere, t.fault_title).await;
+        let from = visit.from.clone();
+        let mut page = visit.page(app, Place::Elsewhere, t.fault_title).await;
+        if !reads {
+            // Where a form was sent there may be nothing to read.
+            page.here = from.unwrap_or_else(|| ROOT.to_owned());
+        }
         let told = FaultPage {
             page,
             status: status.as_u16(),
             what,
-            detail,
             invalid,
+            door,
+            back,
         };
         let mut response = render(told.render());
         *response.status_mut() = status;
@@ -154,35 +160,30 @@ impl IntoResponse for Fault {
 
 impl From<AppError> for Fault {
     fn from(error: AppError) -> Self {
-        let with = |status, say: Say, detail| Self::Refused {
-            status,
-            say,
-            detail: Some(detail),
-            retry_after: None,
-        };
         let later = |say: Say, seconds| Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
             say,
-            detail: None,
             retry_after: Some(seconds),
         };
         match error {
             AppError::NotFound(_) => Self::NotFound,
-            AppError::Conflict(detail) => with(StatusCode::CONFLICT, |t| t.fault_conflict, detail),
+            AppError::Conflict(why) => Self::refused(StatusCode::CONFLICT, conflict(&why)),
             AppError::PreconditionFailed => {
                 Self::refused(StatusCode::PRECONDITION_FAILED, |t| t.fault_changed)
             }
-            AppError::Unprocessable { detail, .. } => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                with(status, |t| t.fault_invalid, detail)
+            AppError::Unprocessable(Meaningless::KeyReused) => {
+                Self::refused(StatusCode::UNPROCESSABLE_ENTITY, |t| t.wrong_resent)
+            }
+            AppError::Unprocessable(Meaningless::NoSuchStation(_)) => {
+                Self::invalid(|t| t.station, |t| t.wrong_no_station)
+            }
+            AppError::Unprocessable(Meaningless::NothingToDo) => {
+                Self::invalid(|t| t.drill_load, |t| t.wrong_drill)
             }
             AppError::Offline => Self::refused(StatusCode::CONFLICT, |t| t.fault_offline),
             AppError::Superseded => Self::refused(StatusCode::CONFLICT, |t| t.fault_conflict),
             AppError::Unreachable => later(|t| t.fault_unreachable, 5),
-            AppError::Disabled(detail) => {
-                let detail = detail.to_owned();
-                with(StatusCode::FORBIDDEN, |t| t.fault_disabled, detail)
-            }
+            AppError::Disabled(_) => Self::refused(StatusCode::FORBIDDEN, |t| t.fault_disabled),
             AppError::Forgotten(_) => Self::refused(StatusCode::GONE, |t| t.fault_forgotten),
             AppError::Busy => later(|t| t.fault_busy, 1),
             AppError::Unavailable => later(|t| t.fault_unavailable, 5),
@@ -198,18 +199,31 @@ impl From<AppError> for Fault {
     }
 }
 
+/// Why the state of things forbids it. What no form of ours can cause shares a phrase.
+fn conflict(why: &Conflict) -> Say {
+    match why {
+        Conflict::UnderWay => |t| t.conflict_under_way,
+        Conflict::Gone => |t| t.conflict_gone,
+        Conflict::Changed | Conflict::EntryChanged => |t| t.fault_changed,
+        Conflict::DrillRuns { .. } | Conflict::DrillAtItsEdge => |t| t.conflict_drill,
+        Conflict::SessionElsewhere | Conflict::SessionNotActive | Conflict::NoSession => {
+            |t| t.conflict_session
+        }
+        Conflict::StationTaken(_) | Conflict::Station(_) => |t| t.fault_conflict,
+    }
+}
+
 fn of_analysis(failure: &Failure) -> Fault {
     tracing::warn!(%failure, "no analysis");
     let retry_after = failure.retry_after().map(|after| after.as_secs().max(1));
-    let status = match failure {
-        _ if retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
-        Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::BAD_GATEWAY,
+    let (status, say): (_, Say) = match failure {
+        _ if retry_after.is_some() => (StatusCode::SERVICE_UNAVAILABLE, |t| t.fault_analysis_busy),
+        Failure::TimedOut => (StatusCode::GATEWAY_TIMEOUT, |t| t.fault_analysis_late),
+        _ => (StatusCode::BAD_GATEWAY, |t| t.fault_analysis),
     };
     Fault::Refused {
         status,
-        say: |t| t.fault_analysis,
-        detail: Some(failure.to_string()),
+        say,
         retry_after,
     }
 }

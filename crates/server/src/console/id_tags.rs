@@ -197,8 +197,8 @@ pub async fn ask(
     app.id_tag(&tag).await?.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
     let ask = Ask {
-        page: visit.page(&app, Place::IdTags, t.ask_tag_delete).await,
-        question: format!("{} {}?", t.ask_tag_delete, tag.as_str()),
+        page: visit.page(&app, Place::IdTags, t.remove).await,
+        question: t.ask_tag_delete.replace("{name}", tag.as_str()),
         consequence: t.ask_tag_delete_means.to_owned(),
         button: t.remove.to_owned(),
         harm: true,

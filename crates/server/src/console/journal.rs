@@ -15,7 +15,7 @@ use super::phrases::Say;
 use super::station::Ask;
 use super::visit::{Operator, Viewer, Visit, go_to};
 use super::words;
-use crate::app::{App, EntryFilter, EntryPlace, NewEntry};
+use crate::app::{App, AppError, EntryFilter, EntryPlace, Meaningless, NewEntry};
 
 /// Entries on a page.
 const ON_A_PAGE: u32 = 30;
@@ -50,7 +50,60 @@ struct Draft {
     struggle: String,
     intention: String,
     station: String,
-    wrong: Vec<(&'static str, &'static str)>,
+    wrong: Wrong,
+}
+
+/// What is wrong with a form: on the whole, and field by field.
+#[derive(Default)]
+struct Wrong {
+    what: Option<Say>,
+    fields: Vec<WrongField>,
+}
+
+/// What is wrong with one field.
+struct WrongField {
+    name: &'static str,
+    label: Say,
+    why: Say,
+}
+
+impl Wrong {
+    fn of_form(what: Say) -> Self {
+        Self {
+            what: Some(what),
+            fields: Vec::new(),
+        }
+    }
+
+    fn of_fields(fields: Vec<WrongField>) -> Self {
+        Self {
+            what: Some(|t| t.fault_invalid),
+            fields,
+        }
+    }
+
+    /// What whoever typed it can mend, so that it is asked of him. The rest is a fault.
+    fn mendable(error: AppError) -> Result<Self, Fault> {
+        match error {
+            AppError::PreconditionFailed => Ok(Self::of_form(|t| t.wrong_entry_changed)),
+            AppError::Unprocessable(Meaningless::KeyReused) => {
+                Ok(Self::of_form(|t| t.wrong_entry_resent))
+            }
+            AppError::Unprocessable(Meaningless::NoSuchStation(_)) => {
+                Ok(Self::of_fields(vec![WrongField {
+                    name: "station",
+                    label: |t| t.station,
+                    why: |t| t.wrong_no_station,
+                }]))
+            }
+            error => Err(error.into()),
+        }
+    }
+
+    /// Whether it is in this field.
+    fn is_in(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
+    }
 }
 
 impl Draft {
@@ -60,7 +113,7 @@ impl Draft {
             struggle: fields.raw("struggle").to_owned(),
             intention: fields.raw("intention").to_owned(),
             station: fields.raw("station").to_owned(),
-            wrong: Vec::new(),
+            wrong: Wrong::default(),
         }
     }
 
@@ -73,28 +126,30 @@ impl Draft {
                 .station_id
                 .as_ref()
                 .map_or_else(String::new, ToString::to_string),
-            wrong: Vec::new(),
+            wrong: Wrong::default(),
         }
     }
 
     /// The texts, when all of them can stand in the journal.
-    fn check(&self) -> Result<NewEntry, Vec<(Say, Say)>> {
-        let mut wrong: Vec<(Say, Say)> = Vec::new();
-        let mut text = |text: &str, label: Say| {
+    fn check(&self) -> Result<NewEntry, Wrong> {
+        let mut wrong = Vec::new();
+        let mut text = |name: &'static str, text: &str, label: Say| {
             let checked = EntryText::new(text).ok();
             if checked.is_none() {
-                wrong.push((label, |t| t.wrong_entry_text));
+                let why: Say = |t| t.wrong_entry_text;
+                wrong.push(WrongField { name, label, why });
             }
             checked
         };
-        let work = text(&self.work, |t| t.work);
-        let struggle = text(&self.struggle, |t| t.struggle);
-        let intention = text(&self.intention, |t| t.intention);
+        let work = text("work", &self.work, |t| t.work);
+        let struggle = text("struggle", &self.struggle, |t| t.struggle);
+        let intention = text("intention", &self.intention, |t| t.intention);
         let named = self.station.trim();
         let station_id = (!named.is_empty()).then(|| StationId::new(named));
-        let station_id = station_id.transpose().map_err(|_| {
-            let why: (Say, Say) = (|t| t.station, |t| t.wrong_station);
-            why
+        let station_id = station_id.transpose().map_err(|_| WrongField {
+            name: "station",
+            label: |t| t.station,
+            why: |t| t.wrong_station,
         });
         match (work, struggle, intention, station_id) {
             (Some(work), Some(struggle), Some(intention), Ok(station_id)) => Ok(NewEntry {
@@ -105,7 +160,7 @@ impl Draft {
             }),
             (.., station_id) => {
                 wrong.extend(station_id.err());
-                Err(wrong)
+                Err(Wrong::of_fields(wrong))
             }
         }
     }
@@ -177,26 +232,16 @@ pub async fn write(
     posted: Posted,
 ) -> Result<Response, Fault> {
     let mut draft = Draft::of(&posted.fields);
-    let t = visit.lang.phrases();
-    match draft.check() {
-        Ok(new) => {
-            let entry = app.create_entry(new, posted.once()).await?;
-            Ok(go_to(&format!("/console/journal/{}", entry.id)))
-        }
-        Err(wrong) => {
-            draft.wrong = wrong
-                .iter()
-                .map(|(label, why)| (label(t), why(t)))
-                .collect();
-            let page = journal(&app, visit, &Fields::default(), draft).await?;
-            Ok(unprocessable(page))
-        }
-    }
-}
-
-fn unprocessable(mut page: Response) -> Response {
+    draft.wrong = match draft.check() {
+        Ok(new) => match app.create_entry(new, posted.once()).await {
+            Ok(entry) => return Ok(go_to(&format!("/console/journal/{}", entry.id))),
+            Err(error) => Wrong::mendable(error)?,
+        },
+        Err(wrong) => wrong,
+    };
+    let mut page = journal(&app, visit, &Fields::default(), draft).await?;
     *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    page
+    Ok(page)
 }
 
 /// An entry, with what was read out of it.
@@ -232,7 +277,8 @@ impl EntryPage {
     }
 }
 
-/// Changes an entry, unless somebody else has meanwhile.
+/// Changes an entry, unless somebody else has meanwhile. What does not hold comes back with all that
+/// was typed.
 pub async fn edit(
     Operator(visit): Operator,
     State(app): State<App>,
@@ -242,8 +288,8 @@ pub async fn edit(
     let id = entry_id(&id)?;
     let mut draft = Draft::of(&posted.fields);
     let version = posted.fields.get("version").and_then(|it| it.parse().ok());
-    let t = visit.lang.phrases();
-    match draft.check() {
+    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
+    draft.wrong = match draft.check() {
         Ok(new) => {
             let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
             // Left as it is, it may be one that is gone.
@@ -254,18 +300,22 @@ pub async fn edit(
                 intention: Some(new.intention),
                 station_id: moved.then_some(new.station_id),
             };
-            app.update_entry(id, patch, version).await?;
-            Ok(go_to(&format!("/console/journal/{id}")))
+            match app.update_entry(id, patch, version).await {
+                Ok(_) => return Ok(go_to(&format!("/console/journal/{id}"))),
+                Err(error) => {
+                    if let AppError::PreconditionFailed = error {
+                        status = StatusCode::PRECONDITION_FAILED;
+                    }
+                    Wrong::mendable(error)?
+                }
+            }
         }
-        Err(wrong) => {
-            draft.wrong = wrong
-                .iter()
-                .map(|(label, why)| (label(t), why(t)))
-                .collect();
-            let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
-            Ok(unprocessable(one(&app, visit, entry, draft).await?))
-        }
-    }
+        Err(wrong) => wrong,
+    };
+    let entry = app.entry(id).await?.ok_or(Fault::NotFound)?;
+    let mut page = one(&app, visit, entry, draft).await?;
+    *page.status_mut() = status;
+    Ok(page)
 }
 
 /// Has an entry read.
@@ -290,8 +340,8 @@ pub async fn ask(
     let entry = app.entry(entry_id(&id)?).await?.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
     let ask = Ask {
-        page: visit.page(&app, Place::Journal, t.ask_entry_delete).await,
-        question: format!("{} “{}”?", t.ask_entry_delete, entry.work.as_str()),
+        page: visit.page(&app, Place::Journal, t.remove).await,
+        question: t.ask_entry_delete.replace("{name}", entry.work.as_str()),
         consequence: t.ask_entry_delete_means.to_owned(),
         button: t.remove.to_owned(),
         harm: true,

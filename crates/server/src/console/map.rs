@@ -10,6 +10,7 @@ use domain::StationStatus;
 use super::board::Row;
 use super::form::Fields;
 use super::page::Page;
+use super::phrases::Lang;
 use crate::config::Tiles;
 
 /// The drawing's size, in its own units.
@@ -118,7 +119,7 @@ struct Window {
 
 impl Map {
     /// Draws the stations: all of them, or those within the box that the query names.
-    pub fn draw(rows: &[Arc<Row>], query: &Fields, tiles: Option<&Tiles>) -> Self {
+    pub fn draw(lang: Lang, rows: &[Arc<Row>], query: &Fields, tiles: Option<&Tiles>) -> Self {
         let placed: Vec<_> = rows
             .iter()
             .filter_map(|row| Some((row, project(row.place?))))
@@ -135,7 +136,7 @@ impl Map {
             .into_iter()
             .map(|cluster| cluster.mark(query))
             .collect();
-        let (meridians, parallels) = window.grid();
+        let (meridians, parallels) = window.grid(lang);
         Self {
             marks,
             meridians,
@@ -161,11 +162,12 @@ impl Mark {
     }
 
     /// Its number as it is drawn: short.
-    pub fn number(&self) -> String {
+    pub fn number(&self, page: &Page) -> String {
         if self.count < 1_000 {
             return self.count.to_string();
         }
-        format!("{}.{}k", self.count / 1_000, self.count % 1_000 / 100)
+        let point = page.lang.decimal_point();
+        format!("{}{point}{}k", self.count / 1_000, self.count % 1_000 / 100)
     }
 }
 
@@ -233,7 +235,7 @@ impl Window {
         (self.west + across, self.north + down)
     }
 
-    fn grid(&self) -> (Vec<Line>, Vec<Line>) {
+    fn grid(&self, lang: Lang) -> (Vec<Line>, Vec<Line>) {
         let (top, left) = degrees((self.west, self.north));
         let (bottom, right) = degrees(self.corner());
         let step = nice((right - left) / GRID_LINES);
@@ -248,14 +250,14 @@ impl Window {
                 }
                 lines.push(Line {
                     at: short(place(at)),
-                    label: angle(at, step, sides),
+                    label: angle(lang, at, step, sides),
                 });
             }
             lines
         };
         let across = |longitude: f64| self.at(project((0.0, longitude))).0;
         let down = |latitude: f64| self.at(project((latitude, 0.0))).1;
-        let meridians = lines(left, right, &across, ["E", "W"]);
+        let meridians = lines(left, right, &across, ["E", lang.pick("W", "O")]);
         let parallels = lines(bottom, top, &down, ["N", "S"]);
         (meridians, parallels)
     }
@@ -440,7 +442,7 @@ fn short(number: f64) -> String {
 }
 
 /// An angle with as many decimals as the step between two lines has.
-fn angle(at: f64, step: f64, [positive, negative]: [&str; 2]) -> String {
+fn angle(lang: Lang, at: f64, step: f64, [positive, negative]: [&str; 2]) -> String {
     let decimals = if step >= 1.0 {
         0
     } else if step >= 0.1 {
@@ -451,7 +453,9 @@ fn angle(at: f64, step: f64, [positive, negative]: [&str; 2]) -> String {
         3
     };
     let side = if at < 0.0 { negative } else { positive };
-    format!("{:.decimals$}° {side}", at.abs())
+    let degrees = format!("{:.decimals$}", at.abs());
+    let point = lang.decimal_point().to_string();
+    format!("{}° {side}", degrees.replace('.', &point))
 }
 
 #[cfg(test)]
@@ -481,7 +485,7 @@ mod tests {
         for place in [(10.0, 10.0), (90.0, 180.0)] {
             let window = Window::around(bounds([project(place)].into_iter()).expect("a point"));
             assert!(window.scale.is_finite() && window.bar().is_some());
-            let (meridians, parallels) = window.grid();
+            let (meridians, parallels) = window.grid(Lang::En);
             assert!(meridians.len() <= 32 && parallels.len() <= 32);
         }
     }
@@ -503,7 +507,8 @@ mod tests {
         for (about, step) in [(0.3, 0.5), (1.1, 2.0), (6.0, 10.0), (0.012, 0.02)] {
             assert!((nice(about) - step).abs() < 1e-9, "{about}");
         }
-        assert_eq!(angle(-0.4, 0.1, ["E", "W"]), "0.4° W");
-        assert_eq!(angle(39.46, 0.02, ["N", "S"]), "39.46° N");
+        assert_eq!(angle(Lang::En, -0.4, 0.1, ["E", "W"]), "0.4° W");
+        assert_eq!(angle(Lang::En, 39.46, 0.02, ["N", "S"]), "39.46° N");
+        assert_eq!(angle(Lang::Es, -0.4, 0.1, ["E", "O"]), "0,4° O");
     }
 }

@@ -70,6 +70,7 @@ struct Segment {
 
 /// Something that needs a person.
 struct Urgent {
+    key: String,
     state: look::State,
     what: String,
     why: String,
@@ -151,7 +152,7 @@ impl Overview {
                     tell::of_network(page.lang, event, name)
                 })
                 .collect(),
-            map: Map::draw(&chosen, query, settings.map_tiles.as_ref()),
+            map: Map::draw(page.lang, &chosen, query, settings.map_tiles.as_ref()),
             attribution: settings.map_attribution.clone(),
             list: List::new(&page, chosen, rows.len(), query),
             page,
@@ -249,6 +250,7 @@ impl Urgent {
     fn station(page: &Page, row: &Row) -> Self {
         let in_part = row.rank() == 2;
         Self {
+            key: row.id.to_string(),
             state: if in_part {
                 page.state(&Status::Faulted)
             } else {
@@ -268,6 +270,7 @@ impl Urgent {
     fn command(page: &Page, event: &Event) -> Self {
         let station = event.event.station_id.as_ref();
         Self {
+            key: event.seq.to_string(),
             state: look::State::new("failed", page.t.command_failed),
             what: station.map_or_else(String::new, ToString::to_string),
             why: tell::of_station(page.lang, event).text,
@@ -282,6 +285,7 @@ impl Urgent {
     fn unbilled(page: &Page, session: &Unbilled) -> Self {
         let station = session.station_id.as_ref();
         Self {
+            key: session.id.to_string(),
             state: look::State::new("unbilled", page.t.not_billable),
             what: station.map_or_else(String::new, ToString::to_string),
             why: words::problem(page.lang, session.problem).to_owned(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::assets::{self, Asset};
 use super::look::{Icon, Moment, State};
-use super::phrases::{Lang, Phrases};
+use super::phrases::{Lang, Phrases, Say};
 use super::preferences::Theme;
 use super::visit::Visit;
 use super::{look, words};
@@ -224,6 +224,11 @@ impl Page {
     /// A count.
     pub fn count(&self, count: impl Count) -> String {
         look::count(self.lang, count.count())
+    }
+
+    /// A phrase that was chosen before it was known in which language.
+    pub fn say(&self, say: &Say) -> &'static str {
+        say(self.t)
     }
 
     /// A phrase with a number in it.

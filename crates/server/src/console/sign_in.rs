@@ -42,11 +42,17 @@ pub async fn show(visit: Visit, State(app): State<App>, Asked(query): Asked) -> 
     form(&app, visit, next, None).await
 }
 
+/// The form's address, for one who is to go on from there.
+pub fn path(next: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("{ROOT}/sign-in?next={next}")
+}
+
 async fn form(app: &App, visit: Visit, next: &str, wrong: Option<Say>) -> Response {
     let t = visit.lang.phrases();
     let mut page = visit.page(app, Place::Elsewhere, t.sign_in).await;
-    // Choosing a language leads back to the form.
-    page.here = format!("{ROOT}/sign-in");
+    // Choosing a language leads back to the form, and signing in from there on as before.
+    page.here = path(next);
     let shown = SignInPage {
         page,
         next: next.to_owned(),

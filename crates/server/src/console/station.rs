@@ -338,10 +338,10 @@ pub async fn ask_availability(
     } else {
         (t.ask_put_back, t.ask_put_back_means, t.put_back)
     };
-    let page = visit.page(&app, Place::Overview, question).await;
+    let page = visit.page(&app, Place::Overview, button).await;
     let ask = Ask {
         page,
-        question: format!("{question} {name}?"),
+        question: question.replace("{name}", &name),
         consequence: consequence.to_owned(),
         button: button.to_owned(),
         harm: out,
@@ -374,10 +374,10 @@ pub async fn ask_credentials(
     let id = station_id(&id)?;
     let station = app.station(&id).await?.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
-    let page = visit.page(&app, Place::Overview, t.ask_credentials).await;
+    let page = visit.page(&app, Place::Overview, t.make_password).await;
     let ask = Ask {
         page,
-        question: format!("{} {}?", t.ask_credentials, station.name),
+        question: t.ask_credentials.replace("{name}", &station.name),
         consequence: t.ask_credentials_means.to_owned(),
         button: t.make_password.to_owned(),
         harm: true,

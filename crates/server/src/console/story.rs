@@ -63,7 +63,9 @@ pub async fn tell(
     let days = days.unwrap_or(DEFAULT_DAYS).clamp(1, MAX_DAYS);
     let story = app.tell_story(&id, days, posted.once()).await?;
     let t = visit.lang.phrases();
-    let page = visit.page(&app, Place::Overview, t.story).await;
+    let mut page = visit.page(&app, Place::Overview, t.story).await;
+    // A story has no address of its own to come back to.
+    page.here = format!("/console/stations/{id}");
     let cited = cited(&app, &page, &story).await?;
     let chapter = |title, icon, claims: &[Claim]| Chapter {
         title,

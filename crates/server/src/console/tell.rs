@@ -183,7 +183,7 @@ fn sentence(lang: Lang, kind: &EventKind) -> String {
             )
         }
         EventKind::AvailabilityChanged { availability } => {
-            let said = lang.pick("By decision", "Por decisión");
+            let said = lang.pick("By decision", "Por decisión del operador");
             format!("{said}: {}", words::availability(lang, *availability))
         }
         EventKind::CredentialsChanged { security_profile } => {

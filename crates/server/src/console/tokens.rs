@@ -119,8 +119,8 @@ pub async fn ask(
     let token = token.ok_or(Fault::NotFound)?;
     let t = visit.lang.phrases();
     let ask = Ask {
-        page: visit.page(&app, Place::Tokens, t.ask_revoke).await,
-        question: format!("{} “{}”?", t.ask_revoke, token.name),
+        page: visit.page(&app, Place::Tokens, t.revoke).await,
+        question: t.ask_revoke.replace("{name}", &token.name),
         consequence: t.ask_revoke_means.to_owned(),
         button: t.revoke.to_owned(),
         harm: true,

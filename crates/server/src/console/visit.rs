@@ -30,6 +30,8 @@ pub struct Visit {
     pub secure: bool,
     /// Path and query.
     pub here: String,
+    /// The page of ours that he comes from, as far as his browser tells.
+    pub from: Option<String>,
     /// What his browser presents.
     secret: Option<String>,
 }
@@ -134,6 +136,7 @@ impl Visit {
             csrf: String::new(),
             secure: is_secure(&app.settings.console, headers),
             here: here.to_owned(),
+            from: came_from(headers, &app.settings.console),
             secret: None,
         }
     }
@@ -183,13 +186,28 @@ pub fn is_own(headers: &HeaderMap, settings: &ConsoleSettings) -> bool {
     if let Some(site) = text(&HeaderName::from_static("sec-fetch-site")) {
         return matches!(site, "same-origin" | "none");
     }
-    let Some(origin) = text(&header::ORIGIN) else {
-        return true;
-    };
+    text(&header::ORIGIN).is_none_or(|origin| is_our_origin(origin, headers, settings))
+}
+
+/// Whether an origin is the one at which the browser has this console.
+fn is_our_origin(origin: &str, headers: &HeaderMap, settings: &ConsoleSettings) -> bool {
     let public = settings.public_url.as_ref();
     let public = public.is_some_and(|url| url.origin().ascii_serialization() == origin);
-    let host = origin.split_once("://").map(|(_, host)| host);
-    public || (host.is_some() && host == text(&header::HOST))
+    let asked = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let host = origin.split_once("://").map(|(_, host)| host.as_bytes());
+    public || (host.is_some() && host == asked)
+}
+
+/// The page of ours that a browser comes from, as far as it tells: one to go back to, so not the
+/// sign-in.
+fn came_from(headers: &HeaderMap, settings: &ConsoleSettings) -> Option<String> {
+    let from: url::Url = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    if !is_our_origin(&from.origin().ascii_serialization(), headers, settings) {
+        return None;
+    }
+    let path = own_path(&from[url::Position::BeforePath..url::Position::AfterQuery])?;
+    let way_in = ["/sign-in", "/enter"].map(|below| format!("{}{below}", super::ROOT));
+    (!way_in.iter().any(|it| path.starts_with(it))).then(|| path.to_owned())
 }
 
 /// Adds what keeps a browser from running, framing or fetching anything but the console's own.
@@ -241,7 +259,9 @@ pub fn own_path(text: &str) -> Option<&str> {
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let below = text.strip_prefix(super::ROOT)?;
     let ours = below.is_empty() || below.starts_with(['/', '?']);
-    (plain && ours && !text.contains("//")).then_some(text)
+    // What a query holds is no way to go.
+    let way = text.split(['?', '#']).next().unwrap_or_default();
+    (plain && ours && !way.contains("//")).then_some(text)
 }
 
 /// Whether a fault may send to the sign-in: one who only reads can come back afterwards.
@@ -299,7 +319,12 @@ mod tests {
 
     #[test]
     fn only_own_paths_are_gone_to() {
-        for good in ["/console", "/console?q=a", "/console/stations/CP-1#e7"] {
+        for good in [
+            "/console",
+            "/console?q=a",
+            "/console?q=http://a",
+            "/console/stations/CP-1#e7",
+        ] {
             assert_eq!(own_path(good), Some(good));
         }
         for bad in [

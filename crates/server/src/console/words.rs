@@ -60,7 +60,7 @@ words! {
     /// The operator's decision.
     availability(Availability) {
         Availability::Operative => "in use", "en servicio";
-        Availability::Inoperative => "taken out of use", "fuera de servicio por decisión";
+        Availability::Inoperative => "taken out of use", "fuera de servicio";
     }
     /// What became of a command.
     outcome(Outcome) {
@@ -72,14 +72,14 @@ words! {
     }
     /// How a charger restarts.
     reset(ResetType) {
-        ResetType::Soft => "after ending what runs", "tras terminar lo que está en marcha";
+        ResetType::Soft => "after ending what runs", "tras terminar lo que está en curso";
         ResetType::Hard => "at once", "de inmediato";
     }
     /// What a charger can be asked to send.
     trigger(Trigger) {
-        Trigger::BootNotification => "what it is", "qué es";
+        Trigger::BootNotification => "what it is", "qué equipo es";
         Trigger::DiagnosticsStatusNotification => "how diagnostics go", "cómo va el diagnóstico";
-        Trigger::FirmwareStatusNotification => "how the firmware update goes", "cómo va el firmware";
+        Trigger::FirmwareStatusNotification => "how the firmware update goes", "cómo va la actualización de firmware";
         Trigger::Heartbeat => "a sign of life", "una señal de vida";
         Trigger::MeterValues => "meter values", "lecturas del contador";
         Trigger::StatusNotification => "the state of its connectors", "el estado de sus conectores";
@@ -112,7 +112,7 @@ words! {
         Problem::StopMissing => "Its end was never reported", "Nunca se comunicó su fin";
         Problem::UnknownTransaction => "Its begin was never reported", "Nunca se comunicó su inicio";
         Problem::UnknownConnector => "It names a connector the station cannot have", "Nombra un conector que la estación no puede tener";
-        Problem::NotAuthorized => "Energy flowed although charging was refused", "Hubo energía aunque la carga fue rechazada";
+        Problem::NotAuthorized => "Energy flowed although charging was refused", "Se suministró energía aunque la carga fue rechazada";
         Problem::TimeMissing => "The charger gave no usable time", "El cargador no dio una hora válida";
         Problem::EndsBeforeStart => "It ends before it begins", "Termina antes de empezar";
         Problem::MeterStartMissing => "The meter's begin is missing", "Falta la lectura inicial";
@@ -154,9 +154,9 @@ pub fn command(lang: Lang, name: &str) -> &'static str {
         "reset" => ("Restart", "Reiniciar"),
         "unlock_connector" => ("Unlock connector", "Desbloquear conector"),
         "change_availability" => ("Change availability", "Cambiar disponibilidad"),
-        "change_configuration" => ("Set configuration", "Fijar configuración"),
+        "change_configuration" => ("Set configuration", "Cambiar configuración"),
         "get_configuration" => ("Read configuration", "Leer configuración"),
-        "clear_cache" => ("Forget cached tags", "Olvidar tarjetas"),
+        "clear_cache" => ("Forget cached tags", "Borrar tarjetas guardadas"),
         "trigger_message" => ("Ask for a message", "Pedir un mensaje"),
         "request_start_transaction" => ("Start charging", "Iniciar carga"),
         "request_stop_transaction" => ("Stop charging", "Detener carga"),
@@ -221,7 +221,10 @@ pub fn cause(lang: Lang, of: &Cause) -> String {
     };
     let why = match of.reason {
         Reason::Offline => lang.pick("no connection", "no hay conexión"),
-        Reason::Operator => lang.pick("taken out by the operator", "retirado por operación"),
+        Reason::Operator => lang.pick(
+            "taken out by the operator",
+            "fuera de servicio por decisión del operador",
+        ),
         Reason::Reported => match of.level {
             Level::Station => lang.pick("the station reports it", "lo comunica la estación"),
             _ => lang.pick("reported", "comunicado"),

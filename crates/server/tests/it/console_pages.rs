@@ -40,6 +40,9 @@ async fn a_browser_lands_here(backend: Backend) {
 async fn both_languages_are_spoken(backend: Backend) {
     let server = Server::start(backend).await;
     let mut browser = Browser::of(&server.anonymous().with("accept-language", "es-ES,en;q=0.5"));
+    let placed = json!({"id": "CP-1", "name": "Uno",
+        "location": {"latitude": 39.47, "longitude": -0.62}});
+    server.operator().post("stations", placed).await.expect(201);
     let door = browser.page("/console/sign-in").await;
     assert!(
         door.contains("<html lang=\"es\"") && door.contains("Token de acceso"),
@@ -48,10 +51,23 @@ async fn both_languages_are_spoken(backend: Backend) {
     browser.sign_in(crate::support::ADMIN_TOKEN).await;
     for (path, spanish, english) in [
         ("/console", "Requiere atención", "Needs a person"),
+        ("/console", ">Desde</th>", ">Since</th>"),
+        ("/console", "Actualizado:", "Updated:"),
         ("/console/sessions", "No hay cargas", "No charging sessions"),
+        (
+            "/console/sessions",
+            ">Terminadas</option>",
+            ">Ended</option>",
+        ),
         ("/console/id-tags", "Quién puede cargar", "Who may charge"),
         ("/console/journal", "Qué costó", "What was hard"),
         ("/console/tokens", "Crear un token", "Make a token"),
+        ("/console/tokens", "solo se guarda su hash", "stored hashed"),
+        (
+            "/console/stations/CP-1/availability?to=inoperative",
+            "¿Poner fuera de servicio Uno?",
+            "Take out of use",
+        ),
         ("/console/drills", "Simulacros", "Drills"),
         ("/console/about", "Base de datos", "Database"),
     ] {
@@ -61,6 +77,15 @@ async fn both_languages_are_spoken(backend: Backend) {
             "{path}: {page}"
         );
     }
+    // The map's angles too.
+    let page = browser
+        .page_when("/console", |page| page.contains("aria-label=\"Uno: "))
+        .await;
+    assert!(page.contains("° O</text>"), "{page}");
+    assert!(
+        page.contains(">0,6") && !page.contains("° W</text>"),
+        "{page}"
+    );
     // Chosen by hand, it stays so.
     let fields = [("language", "en"), ("next", "/console/about")];
     let answer = browser.send("/console/preferences", &fields).await;
@@ -83,6 +108,11 @@ async fn both_languages_are_spoken(backend: Backend) {
             .await
             .contains("data-theme=\"dark\"")
     );
+    // What was searched for may look like an address.
+    let search = "/console?q=http://a";
+    let fields = [("language", "en"), ("next", search)];
+    let answer = browser.send("/console/preferences", &fields).await;
+    assert_eq!(answer.header("location"), search);
     // Nowhere else is gone to.
     let fields = [("language", "es"), ("next", "https://evil.example/")];
     let answer = browser.send("/console/preferences", &fields).await;

@@ -27,6 +27,11 @@ async fn a_token_signs_in_and_out(backend: Backend) {
         page.contains("value=\"/console/sessions?which=active\""),
         "{page}"
     );
+    // In the other language too.
+    let fields = [("language", "en"), ("next", door)];
+    let answer = browser.send("/console/preferences", &fields).await;
+    assert_eq!(sent_to(&answer), door);
+    assert!(page.contains(&format!("name=\"next\" value=\"{door}\"")));
 
     let wrong = browser.sign_in("not-a-token-at-all").await;
     assert_eq!(wrong.status, 401);

@@ -567,6 +567,9 @@ async fn a_story_cites_what_it_rests_on(backend: Backend) {
     ] {
         assert!(answer.text.contains(told), "{told}: {answer:?}");
     }
+    // Who chooses another language is led to a page that is there.
+    let next = "name=\"next\" value=\"/console/stations/CP-1\"";
+    assert!(answer.text.contains(next), "{answer:?}");
     // Every citation leads to a place that is there.
     let cites = answer
         .text

@@ -56,6 +56,7 @@ mod api_sessions;
 mod api_stations;
 mod api_status;
 
+mod console_faults;
 mod console_guard;
 mod console_live;
 mod console_pages;
