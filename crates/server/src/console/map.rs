@@ -27,6 +27,8 @@ const CLOSE: f64 = 34.0;
 const LEAST_SPAN: f64 = 1.0 / 40_000.0;
 /// Where Mercator's map ends, north and south.
 const MOST_LATITUDE: f64 = 85.0;
+/// Room that a meridian's label needs to its right.
+const LABEL: f64 = 60.0;
 /// Lines of the grid, each way, at most.
 const GRID_LINES: f64 = 7.0;
 /// A tile's size, and the closest zoom.
@@ -248,9 +250,16 @@ impl Window {
                 if at > to {
                     break;
                 }
+                let place = place(at);
+                // At the right edge there is no room for one; no parallel comes as far.
+                let label = if place > WIDTH - LABEL {
+                    String::new()
+                } else {
+                    angle(lang, at, step, sides)
+                };
                 lines.push(Line {
-                    at: short(place(at)),
-                    label: angle(lang, at, step, sides),
+                    at: short(place),
+                    label,
                 });
             }
             lines
