@@ -99,8 +99,10 @@ class Loop:
         text = attachment["text"].replace(f"127.0.0.1:{self.enchufe.port}", "<service>")
         text = text.replace(f"127.0.0.1%3A{self.enchufe.port}", "<service>")
         text = re.sub(r"has used [0-9.]+% of", "has used <share> of", text)
-        # Chargers come and go faster than is scraped.
-        text = re.sub(r"[0-9.]+% of the stations", "<share> of the stations", text)
+        # Chargers come and go faster than is scraped; below the bound nothing may be told.
+        surge = re.search(r"([0-9.]+)% of the stations .* the bound is ([0-9.]+)%", text)
+        if surge and float(surge[1]) >= float(surge[2]):
+            text = text.replace(f"{surge[1]}% of the stations", "<share> of the stations", 1)
         return {**payload, "attachments": [{**attachment, "text": text}]}
 
 

@@ -15,13 +15,15 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// The checks that are part of `make test`. The others compile the release once more inside Docker
 /// or set up whole machines, which takes longer than everything else together: `make verify` runs
 /// them too.
-pub const QUICK: [&str; 7] = [
+pub const QUICK: [&str; 9] = [
     "argocd",
     "chart",
     "dependencies",
+    "healthcheck",
     "manifests",
     "release",
     "secrets",
+    "terraform",
     "workflows",
 ];
 

@@ -36,14 +36,22 @@ words! {
 }
 
 /// The text of an id tag. Compared without regard to case (OCPP 1.6 §7.28), kept in upper case.
-/// What is read back is taken as it was kept: the rules of its day held for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct IdTagUid(String);
 
 impl IdTagUid {
     /// Checks a text and takes it as an id tag's.
     pub fn new(text: &str) -> Result<Self, InvalidId> {
+        // As in a station's id: nobody could name "." and ".." in a path.
+        if !text.is_empty() && text.bytes().all(|b| b == b'.') {
+            return Err(InvalidId("an id tag needs a character other than the dot"));
+        }
+        Self::kept(text)
+    }
+
+    /// The same for what is read back: dots alone sufficed once.
+    fn kept(text: &str) -> Result<Self, InvalidId> {
         let count = text.chars().count();
         if count == 0 || count > MAX_ID_TAG {
             return Err(InvalidId("an id tag has 1 to 36 characters"));
@@ -52,10 +60,6 @@ impl IdTagUid {
             return Err(InvalidId(
                 "an id tag is made of visible ASCII characters except the slash",
             ));
-        }
-        // As in a station's id: nobody could name "." and ".." in a path.
-        if text.bytes().all(|b| b == b'.') {
-            return Err(InvalidId("an id tag needs a character other than the dot"));
         }
         Ok(Self(text.to_ascii_uppercase()))
     }
@@ -69,7 +73,7 @@ impl IdTagUid {
 impl TryFrom<String> for IdTagUid {
     type Error = InvalidId;
     fn try_from(text: String) -> Result<Self, InvalidId> {
-        Self::new(&text)
+        Self::kept(&text)
     }
 }
 
@@ -136,6 +140,7 @@ mod tests {
         assert!(IdTagUid::new(".a").is_ok());
         // One that was entered when dots sufficed does not hide the others.
         assert!(serde_json::from_str::<IdTagUid>("\"..\"").is_ok());
+        assert!(serde_json::from_str::<IdTagUid>("\"a b\"").is_err());
     }
 
     #[test]

@@ -163,9 +163,6 @@ pub async fn start(
             [MIN_SECONDS, MAX_SECONDS],
         )?,
     };
-    if load.is_nothing() {
-        return Err(Fault::invalid(|t| t.drill_load, |t| t.wrong_drill));
-    }
     app.start_drill(load, posted.once()).await?;
     Ok(go_to("/console/drills"))
 }

@@ -188,7 +188,7 @@ phrases! {
     all_calm: "Nothing needs you now.", "Ahora nada requiere su atención.";
     more_stations: "Stations: {n} more", "Estaciones: {n} más";
     more_failed: "Commands failed: {n} more", "Órdenes fallidas: {n} más";
-    more_unbilled: "Not ready to be billed: {n} more", "No facturables aún: {n} más";
+    more_unbilled: "Not ready to be billed: {n} more", "Aún no facturables: {n} más";
     n_connectors_faulted: "Connectors faulted: {n}", "Conectores averiados: {n}";
     changed_lately: "Changed lately", "Cambios recientes";
     nothing_yet: "Nothing yet.", "Nada todavía.";

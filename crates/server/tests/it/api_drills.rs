@@ -150,10 +150,12 @@ async fn what_is_out_of_bounds_is_refused_at_its_place(backend: Backend) {
     let listed = operator.get("drills").await.expect(200);
     assert_eq!(listed["drills"], json!([]));
     // The bounds themselves are within.
-    let most = json!({"cpu": 0, "memory": 0.0, "latency_ms": 10_000, "latency_rate": 0.001,
-        "error_rate": 0, "duration": "30m"});
-    let drill = operator.post("drills", most).await.expect(201);
-    operator.delete(&path(&drill)).await.expect(204);
+    for (latency_rate, error_rate) in [(0.0, 0.001), (0.001, 0.0)] {
+        let most = json!({"cpu": 0, "memory": 0.0, "latency_ms": 10_000,
+            "latency_rate": latency_rate, "error_rate": error_rate, "duration": "30m"});
+        let drill = operator.post("drills", most).await.expect(201);
+        operator.delete(&path(&drill)).await.expect(204);
+    }
 }
 
 async fn there_is_one_drill_at_a_time(backend: Backend) {

@@ -42,8 +42,10 @@ async fn several_processes_are_one_run_and_everything_acknowledged_is_found() {
     let (good, result) = simulate(&process).await;
     assert!(good, "{result}");
     assert_eq!(result["chargers"], 30, "{result}");
-    // One or the other may be away just when it ends: they are flaky.
-    assert!(result["connected"].as_u64() > Some(24), "{result}");
+    // All of them were connected and booted at once; it is null if that never was. Of how many are
+    // connected at the very end nothing follows: they are flaky.
+    assert!(result["connect_seconds"].as_f64() > Some(0.0), "{result}");
+    assert_eq!(result["verified"]["chargers"], 30, "{result}");
     let kinds = result["verified"]["kinds"].as_object().unwrap();
     for kind in ["state_change", "last_state", "begin", "end", "meter_value"] {
         let counts = &kinds[kind];
