@@ -55,15 +55,25 @@ async function tell(name, scenario, world) {
   told(name, faults);
 }
 
-/** A demo with tokens for every role, an entry, and a session that has ended. */
-async function demo(browser) {
-  const server = await Server.start(binary, { DEMO: 'true', DRILLS: 'true', AUTH_FAILURES_PER_MINUTE: '1000' });
+const servers = [];
+
+/** A server with tokens for every role. */
+async function network(browser, settings) {
+  const server = await Server.start(binary, { AUTH_FAILURES_PER_MINUTE: '1000', ...settings });
+  servers.push(server);
   server.token = (await until('the token is printed', () => server.printed().token));
   const tokens = {};
   for (const role of ['viewer', 'operator', 'admin']) tokens[role] = await server.tokenOf(role);
   const enter = (id, name) => server.api('POST', 'stations', { id, name });
-  await until('the demo charges', async () => (await server.api('GET', 'sessions?active=true')).sessions.length > 0, 90_000);
-  return { browser, server, tokens, enter };
+  const quiet = () => network(browser, { ALLOW_UNAUTHENTICATED_CHARGERS: 'true' });
+  return { browser, server, tokens, enter, quiet };
+}
+
+/** One with simulated chargers, and a session that runs. */
+async function demo(browser) {
+  const world = await network(browser, { DEMO: 'true', DRILLS: 'true' });
+  await until('the demo charges', async () => (await world.server.api('GET', 'sessions?active=true')).sessions.length > 0, 90_000);
+  return world;
 }
 
 const browser = await launch();
@@ -87,6 +97,6 @@ try {
   if (world) console.log(world.server.said.slice(-4_000));
 } finally {
   await browser.close();
-  await world?.server.stop();
+  await Promise.all(servers.map((server) => server.stop()));
 }
 process.exitCode = failed === 0 ? 0 : 1;

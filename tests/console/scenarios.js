@@ -85,19 +85,17 @@ export const scenarios = {
 
   async 'what changes around the reader leaves him where he is'(world) {
     const [id, other] = ['STAY-1', 'STAY-2'];
-    await world.enter(id, 'One stays');
-    await world.enter(other, 'Another moves');
-    const set = (station, status) => world.server.api('PUT', `stations/${station}/status`, { status });
-    const person = await visitor(world, 'operator');
+    // Where nothing else moves: the demo's chargers would drive it out of the feed, which has a dozen places.
+    const still = await world.quiet();
+    await still.enter(id, 'One stays');
+    await still.enter(other, 'Another moves');
+    const set = (station, status) => still.server.api('PUT', `stations/${station}/status`, { status });
+    const person = await visitor(still, 'operator');
     const { page } = person;
-    await page.goto('/console?q=STAY-&sort=since');
+    await page.goto('/console?sort=since');
     const focused = () => page.evaluate(() => document.activeElement.getAttribute('href'));
     const first = (region) => page.locator(`#${region} tbody tr, #${region} ol li`).first().innerText();
-    // The demo's chargers may drive it out of the feed, which has a dozen places, before it is looked at:
-    // there it is tried again, and must have been seen once.
-    let held = false;
-    for (const region of ['list', 'urgent', ...Array(5).fill('feed')]) {
-      if (held) break;
+    for (const region of ['list', 'urgent', 'feed']) {
       await set(other, 'available');
       await set(id, 'available');
       await set(id, 'faulted');
@@ -107,15 +105,12 @@ export const scenarios = {
       const before = await first('feed');
       await set(other, 'faulted');
       await until(`${region} has changed`, async () => (await first('list')).includes(other) && (await first('feed')) !== before);
-      if (region === 'feed' && !(await link.evaluate((it) => it.isConnected))) continue;
       assert.equal(await focused(), `/console/stations/${id}`, `the focus in ${region}`);
-      held = region === 'feed';
     }
-    assert.ok(held, 'the feed was never still long enough to be tried');
 
-    await world.enter('STAY-3', 'Answers');
-    const charger = await Charger.connect(world.server, 'STAY-3');
-    const order = (command, parameters) => world.server.api('POST', 'stations/STAY-3/commands?wait=10', { command, parameters });
+    await still.enter('STAY-3', 'Answers');
+    const charger = await Charger.connect(still.server, 'STAY-3');
+    const order = (command, parameters) => still.server.api('POST', 'stations/STAY-3/commands?wait=10', { command, parameters });
     await order('get_configuration', {});
     await page.goto('/console/stations/STAY-3');
     await page.locator('#given summary').click();
