@@ -99,7 +99,7 @@ pub fn run_counted(command: &mut Command, limit: Duration, tally: &mut Tally) ->
         scope.spawn(|| pass_on(stderr, std::io::stderr(), &counted));
         wait(&mut child, limit)
     })?;
-    tally.add(counted.into_inner().unwrap_or_else(PoisonError::into_inner));
+    tally.add(&counted.into_inner().unwrap_or_else(PoisonError::into_inner));
     match status {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("`{}` ended with {status}", show(command)),
@@ -151,20 +151,35 @@ fn cannot_start(command: &Command) -> String {
     format!("cannot start `{}`", command.get_program().to_string_lossy())
 }
 
+/// Failures that are named again at the end, and how much of each.
+const MAX_NAMED: usize = 40;
+const MAX_NAME: usize = 300;
+
 /// How many tests passed and failed, as their runners tell it.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Tests that passed.
     pub passed: u64,
     /// Tests that failed, timed out or crashed.
     pub failed: u64,
+    /// The first of those that failed, by name.
+    pub named: Vec<String>,
 }
 
 impl Tally {
     /// Takes another’s counts in.
-    pub fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        other.named.iter().for_each(|name| self.name(name));
+    }
+
+    /// Keeps the name of a test that failed, once.
+    fn name(&mut self, name: &str) {
+        let name: String = name.trim().chars().take(MAX_NAME).collect();
+        if self.named.len() < MAX_NAMED && !self.named.contains(&name) {
+            self.named.push(name);
+        }
     }
 
     /// Reads one line of a test runner: nextest’s summary, libtest’s result, or the `ok - name` and
@@ -174,8 +189,11 @@ impl Tally {
         let line = &without_colour(line);
         if line.starts_with("ok - ") {
             self.passed += 1;
-        } else if line.starts_with("not ok - ") {
+        } else if let Some(name) = line.strip_prefix("not ok - ") {
             self.failed += 1;
+            self.name(name);
+        } else if let Some(name) = failure_of_nextest(line) {
+            self.name(name);
         } else if (line.trim_start().starts_with("Summary [") && line.contains(" run: "))
             || line.starts_with("test result: ")
         {
@@ -183,6 +201,18 @@ impl Tally {
             self.failed += number_before(line, " failed") + number_before(line, " timed out");
         }
     }
+}
+
+/// The test that a line of nextest tells of, which comes when it fails and again at the end.
+fn failure_of_nextest(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let told = ["FAIL", "TIMEOUT", "ABORT", "SIG"]
+        .iter()
+        .any(|word| line.starts_with(word));
+    let (_, name) = line
+        .split_once(" [")
+        .and_then(|(_, rest)| rest.split_once("s] "))?;
+    told.then_some(name)
 }
 
 /// The number that stands right before `word`, or 0.
@@ -220,7 +250,7 @@ mod tests {
         for line in lines {
             tally.read_line(line);
         }
-        assert_eq!(tally, Tally { passed, failed }, "{lines:?}");
+        assert_eq!((tally.passed, tally.failed), (passed, failed), "{lines:?}");
     }
 
     #[test]
@@ -257,6 +287,26 @@ mod tests {
             2,
             1,
         );
+    }
+
+    #[test]
+    fn what_failed_is_named_once() {
+        let mut tally = Tally::default();
+        for line in [
+            "        PASS [   0.1s] enchufe::it goes",
+            "\u{1b}[31m        FAIL\u{1b}[0m [   0.1s] (1/9) enchufe::it stops",
+            "     TIMEOUT [ 120.0s] enchufe::it hangs",
+            "        FAIL [   0.1s] (1/9) enchufe::it stops",
+            "not ok - axe: colour",
+        ] {
+            tally.read_line(line);
+        }
+        let named = [
+            "(1/9) enchufe::it stops",
+            "enchufe::it hangs",
+            "axe: colour",
+        ];
+        assert_eq!(tally.named, named);
     }
 
     #[test]

@@ -154,6 +154,10 @@ impl Report {
         }
         let total = self.total();
         println!("\n{} passed, {} failed", total.passed, total.failed);
+        // Said again where the end of a long output is all that is looked at.
+        for name in &total.named {
+            println!("  {name}");
+        }
         if self.rows.iter().any(|row| row.error.is_some()) {
             bail!("not everything passed");
         }
@@ -162,7 +166,7 @@ impl Report {
 
     fn total(&self) -> Tally {
         let mut total = Tally::default();
-        self.rows.iter().for_each(|row| total.add(row.counted()));
+        self.rows.iter().for_each(|row| total.add(&row.counted()));
         total
     }
 }
@@ -174,19 +178,31 @@ impl Row {
         let Tally {
             mut passed,
             mut failed,
-        } = self.tally;
-        if self.error.is_some() {
+            mut named,
+        } = self.tally.clone();
+        if let Some(error) = &self.error {
             failed = failed.max(1);
+            if named.is_empty() {
+                named.push(format!(
+                    "{}: {}",
+                    self.name,
+                    error.lines().next().unwrap_or_default()
+                ));
+            }
         } else if passed + failed == 0 {
             passed = 1;
         }
-        Tally { passed, failed }
+        Tally {
+            passed,
+            failed,
+            named,
+        }
     }
 
     fn line(&self) -> String {
         let mark = if self.error.is_some() { "FAILED" } else { "ok" };
         let seconds = self.took.as_secs_f64();
-        let Tally { passed, failed } = self.tally;
+        let Tally { passed, failed, .. } = self.tally;
         let counts = if passed + failed == 0 {
             String::new()
         } else {
@@ -204,10 +220,7 @@ mod tests {
     fn every_step_runs_and_one_failure_fails_the_whole() {
         let mut report = Report::default();
         report.step("counts", |tally| {
-            tally.add(Tally {
-                passed: 7,
-                failed: 0,
-            });
+            tally.passed += 7;
             Ok(())
         });
         assert!(
@@ -220,7 +233,8 @@ mod tests {
             report.total(),
             Tally {
                 passed: 8,
-                failed: 1
+                failed: 1,
+                named: vec!["breaks: why".to_owned()],
             }
         );
         assert!(report.rows[1].line().starts_with("  FAILED  breaks"));
