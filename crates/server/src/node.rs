@@ -24,7 +24,7 @@ use tower::util::MapRequestLayer;
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
 use crate::app::{
-    App, KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns, new_secret,
+    App, Endings, KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns, new_secret,
 };
 use crate::bus::{Bus, feed};
 use crate::cache::{Cache, RedisCache};
@@ -231,6 +231,7 @@ async fn open(
         boots: Pace::new(config.admissions_per_second),
         passwords: Passwords::new(key),
         turns: Turns::default(),
+        endings: Endings::default(),
         transaction_ids: TransactionIds::default(),
         known_sessions: KnownSessions::default(),
         known_tokens: KnownTokens::default(),

@@ -11,7 +11,7 @@ use uuid::{NoContext, Uuid};
 
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
-use crate::app::{KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns};
+use crate::app::{Endings, KnownSessions, KnownTokens, Reads, Tales, TransactionIds, Turns};
 use crate::bus::Bus;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -59,6 +59,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Who decides about which station just now.
     pub turns: Turns,
+    /// Commands whose end is waited for.
+    pub endings: Endings,
     /// Transaction ids to hand out.
     pub transaction_ids: TransactionIds,
     /// Sessions that chargers told of lately.

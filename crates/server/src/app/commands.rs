@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use domain::command::Ending;
 use domain::{
-    Command, CommandId, CommandRecord, EventKind, NodeId, Outcome, SessionId, SessionState,
-    StationId,
+    Command, CommandId, CommandRecord, NodeId, Outcome, SessionId, SessionState, StationId,
 };
 use store::{Commit, StoreError};
 
+use super::endings::Ended;
 use super::{App, AppError, Conflict, Once, gone};
-use crate::bus::Follower;
+use crate::cluster::courier::Carried;
 use crate::gateway::fleet::{Order, Refused};
+
+/// How long a node that carries another's command waits for the end to tell of: no request waits
+/// any longer.
+const TELLING_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command that was taken on, without its secrets, and a way to hear of its end.
 #[derive(Debug)]
 pub struct Ordered {
     /// The command as it stands.
     pub record: CommandRecord,
-    follower: Option<Follower>,
+    end: Option<Ended>,
 }
 
 impl App {
@@ -31,23 +35,13 @@ impl App {
         once: Option<Once>,
         follow: bool,
     ) -> Result<Ordered, AppError> {
-        let recalled = self.recall(once.as_ref()).await?;
-        // Begun before the command, so that its end cannot be missed.
-        let follower = if follow {
-            Some(
-                self.bus
-                    .follow(&self.store, None, Some(station_id.clone()))
-                    .await?,
-            )
-        } else {
-            None
-        };
-        if let Some(id) = recalled {
-            let record = self.ordered_before(&id).await?;
-            return Ok(Ordered { record, follower });
+        if let Some(id) = self.recall(once.as_ref()).await? {
+            return self.ordered_before(&id, follow).await;
         }
         let carrier = self.carrier(station_id).await?;
         let id = CommandId(self.new_id());
+        // Waited for before it begins, so that its end cannot be missed.
+        let end = follow.then(|| self.endings.of(id));
         let (record, event) =
             CommandRecord::new(id, station_id.clone(), command, carrier, self.clock.now());
         let commit = Commit {
@@ -59,8 +53,7 @@ impl App {
         match (self.store.commit(commit).await, &once) {
             (Ok(_), _) => {}
             (Err(StoreError::Conflict), Some(once)) => {
-                let record = self.ordered_before(&self.outrun(once).await?).await?;
-                return Ok(Ordered { record, follower });
+                return self.ordered_before(&self.outrun(once).await?, follow).await;
             }
             (Err(error), _) => return Err(error.into()),
         }
@@ -69,18 +62,18 @@ impl App {
             self.hand_over(record).await?;
         } else {
             // The node that carries it out reads the rest from the store.
-            self.send_away(carrier, shown.clone()).await?;
+            self.send_away(carrier, shown.clone(), follow).await?;
         }
-        Ok(Ordered {
-            record: shown,
-            follower,
-        })
+        Ok(Ordered { record: shown, end })
     }
 
     /// The command that an earlier sending of a request made.
-    async fn ordered_before(&self, id: &str) -> Result<CommandRecord, AppError> {
+    async fn ordered_before(&self, id: &str, follow: bool) -> Result<Ordered, AppError> {
         let id = id.parse().map(CommandId).map_err(|_| gone())?;
-        self.command(id).await?.ok_or_else(gone)
+        // Waited for before it is read: it may end in between.
+        let end = follow.then(|| self.endings.of(id));
+        let record = self.command(id).await?.ok_or_else(gone)?;
+        Ok(Ordered { record, end })
     }
 
     /// The node at which the charger is connected.
@@ -119,10 +112,17 @@ impl App {
         }
     }
 
-    /// Sends a command to the node that holds the charger. That one ends it.
-    async fn send_away(&self, carrier: NodeId, record: CommandRecord) -> Result<(), AppError> {
+    /// Sends a command to the node that holds the charger. That one ends it, and tells of it
+    /// where somebody waits.
+    async fn send_away(
+        &self,
+        carrier: NodeId,
+        record: CommandRecord,
+        follow: bool,
+    ) -> Result<(), AppError> {
+        let waiting = follow.then_some(self.cluster.node);
         let sent = match self.cluster.courier() {
-            Some(courier) => courier.send(carrier, &record).await,
+            Some(courier) => courier.send(carrier, &record, waiting).await,
             None => return Err(AppError::Unreachable),
         };
         let Err(error) = sent else { return Ok(()) };
@@ -134,8 +134,9 @@ impl App {
     }
 
     /// Carries out a command that another node took on.
-    pub(crate) async fn carry(&self, record: CommandRecord) {
-        let id = record.id;
+    pub(crate) async fn carry(&self, carried: Carried) {
+        let Carried { id, waiting } = carried;
+        let end = waiting.map(|node| (node, self.endings.of(id)));
         let carried = async {
             // It may have been on its way for long: what has ended is not begun any more.
             let open = self.store.command(id).await?;
@@ -147,6 +148,22 @@ impl App {
         if let Err(error) = carried.await {
             // Left open, it is swept as lost later.
             tracing::error!(command.id = %id, %error, "command of another node not carried out");
+            return;
+        }
+        if let Some((node, mut end)) = end {
+            let in_time = tokio::time::timeout(TELLING_PATIENCE, end.wait()).await;
+            if in_time.is_ok() {
+                self.tell_of_end(node, id).await;
+            }
+        }
+    }
+
+    /// Tells another node that a command has ended. It hears of it anyway, a little later.
+    async fn tell_of_end(&self, node: NodeId, id: CommandId) {
+        if let Some(courier) = self.cluster.courier()
+            && let Err(error) = courier.tell(node, id).await
+        {
+            tracing::debug!(command.id = %id, %error, "a command's end not told to its node");
         }
     }
 
@@ -158,7 +175,7 @@ impl App {
     ) -> Result<CommandRecord, AppError> {
         let Ordered {
             record,
-            follower: Some(mut follower),
+            end: Some(mut end),
         } = ordered
         else {
             return Ok(ordered.record);
@@ -166,18 +183,8 @@ impl App {
         if record.ending.is_some() {
             return Ok(record);
         }
-        let ended = async {
-            while let Some(event) = follower.next().await? {
-                match event.event.kind {
-                    EventKind::CommandEnded { command_id, .. } if command_id == record.id => break,
-                    _ => {}
-                }
-            }
-            Ok::<(), StoreError>(())
-        };
-        if let Ok(result) = tokio::time::timeout(patience, ended).await {
-            result?;
-        }
+        // Ended or not, it is given as it stands.
+        let _ = tokio::time::timeout(patience, end.wait()).await;
         self.command(record.id)
             .await?
             .ok_or(AppError::NotFound("Command"))
@@ -230,6 +237,7 @@ impl App {
             response,
             at: self.clock.now(),
         };
+        let id = record.id;
         let Some((record, event)) = record.end(ending) else {
             return Ok(());
         };
@@ -239,7 +247,10 @@ impl App {
             ..Commit::default()
         };
         match self.store.commit(commit).await {
-            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Ok(_) | Err(StoreError::Conflict) => {
+                self.endings.told(id);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

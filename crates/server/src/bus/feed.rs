@@ -119,8 +119,11 @@ impl Feed {
 
     fn give(&mut self, origin: Origin, batch: Arc<Vec<Event>>) {
         self.seen = batch.last().map_or(self.seen, |event| event.seq);
-        if origin == Origin::Foreign {
-            for event in batch.iter() {
+        for event in batch.iter() {
+            if let EventKind::CommandEnded { command_id, .. } = &event.event.kind {
+                self.app.endings.told(*command_id);
+            }
+            if origin == Origin::Foreign {
                 heed(&self.app, event);
             }
         }

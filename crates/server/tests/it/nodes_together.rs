@@ -63,6 +63,32 @@ async fn a_command_finds_the_node_that_holds_the_charger() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_at_another_node_is_told_of_the_end_before_its_event_comes() {
+    const COMMANDS: u32 = 10;
+    // Without events over Redis a node looks at the log once a second.
+    const LOOKS: Duration = Duration::from_secs(1);
+    let (first, second) = two_nodes().await;
+    first.enter("S").await;
+    let mut charger = first.charger("S").connect().await;
+    charger.boot().await;
+    let redis = redis::Client::open(second.setting("REDIS_URL")).unwrap();
+    let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
+    let mut silence = redis::cmd("ACL");
+    silence.arg(&["SETUSER", "default", "resetchannels"]);
+    let () = silence.query_async(&mut redis).await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..COMMANDS {
+        let (command, ()) = tokio::join!(second.order("S", "clear_cache", json!({})), async {
+            let call = charger.next_call().await;
+            charger.answer(&call, json!({"status": "Accepted"})).await;
+        });
+        assert_eq!(command["outcome"], "accepted", "{command}");
+    }
+    let took = begun.elapsed();
+    assert!(took < LOOKS * COMMANDS / 3, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_charger_that_moves_is_held_by_its_new_node_alone() {
     let (first, second) = two_nodes().await;
     first.enter("S").await;
