@@ -5,6 +5,7 @@
 //! Everything runs on this machine and shares its cores, the load included: the figures say how the
 //! parts relate, and what is lost (nothing), more than how fast they are.
 
+mod cores;
 mod load;
 mod orders;
 
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
+use self::cores::Cores;
 use self::load::Load;
 use self::orders::{Posted, Stream, in_turns};
 use super::http::Http;
@@ -63,6 +65,8 @@ struct Size {
     /// leave in three thirds.
     connects: &'static str,
     rate: &'static str,
+    /// Calls a second that leave the cores room for more.
+    light: &'static str,
     /// A third of the time with a kill, in seconds.
     third: u64,
     /// Commands that are timed, through each way.
@@ -78,6 +82,7 @@ const FULL: Size = Size {
     chargers: 40_000,
     connects: "400",
     rate: "2000",
+    light: "500",
     third: 100,
     samples: 1_000,
     settle: 10,
@@ -88,6 +93,7 @@ const QUICK: Size = Size {
     chargers: 3_000,
     connects: "300",
     rate: "1000",
+    light: "250",
     third: 20,
     samples: 300,
     settle: 3,
@@ -112,6 +118,7 @@ pub fn run(options: &[&str]) -> Result<()> {
     let begun = Instant::now();
     let mut cluster = Cluster::start(if quick { QUICK } else { FULL }, nodes)?;
     let mut table = Table::default();
+    table.add("commands", cluster.commands());
     let killed = cluster.kill();
     let go_on = killed.is_ok();
     table.add("kill -9", killed);
@@ -224,13 +231,29 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Commands through either way, while all chargers are there and the cores have room: what the
+    /// way costs, and not what waiting for a core does.
+    fn commands(&self) -> Result<Vec<Row>> {
+        if self.nodes.len() == 1 {
+            return Ok(Vec::new());
+        }
+        let load = self.load("commands", self.size.light)?;
+        let mut rows = self.detour("steady load", &Aim::AtMost)?;
+        rows.extend(lost("steady load", &load.end()?)?);
+        Ok(rows)
+    }
+
     /// A node is killed at a third of the time.
     fn kill(&mut self) -> Result<Vec<Row>> {
         let third = Duration::from_secs(self.size.third);
-        let mut load = self.load("kill")?;
+        let mut load = self.load("kill", self.size.rate)?;
         let stream = Stream::begin(&self.nodes, self.chargers);
         let begun = Instant::now();
-        let mut rows = self.detour()?;
+        let mut rows = if self.nodes.len() == 1 {
+            Vec::new()
+        } else {
+            self.detour("full load", &|_| Aim::None)?
+        };
         rows.push(self.memory()?);
         sleep(third.saturating_sub(begun.elapsed()));
 
@@ -289,7 +312,7 @@ impl Cluster {
 
     /// All nodes are restarted, one after the other.
     fn rolling_restart(&mut self) -> Result<Vec<Row>> {
-        let mut load = self.load("restart")?;
+        let mut load = self.load("restart", self.size.rate)?;
         let stream = Stream::begin(&self.nodes, self.chargers);
         let settle = Duration::from_secs(self.size.settle);
         sleep(settle);
@@ -341,13 +364,13 @@ impl Cluster {
     }
 
     /// The chargers, at work on all nodes.
-    fn load(&self, name: &str) -> Result<Load> {
+    fn load(&self, name: &str, rate: &str) -> Result<Load> {
         let urls: Vec<String> = self
             .nodes
             .iter()
             .map(|node| node.place.chargers())
             .collect();
-        let rates = ["--connects", self.size.connects, "--rate", self.size.rate];
+        let rates = ["--connects", self.size.connects, "--rate", rate];
         let mut args = vec!["--processes", PROCESSES, "--profile", "busy", "--verify"];
         args.extend(rates);
         self.enter_tag()?;
@@ -376,11 +399,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// How much longer a command takes through a node that does not hold the charger.
-    fn detour(&self) -> Result<Vec<Row>> {
-        if self.nodes.len() == 1 {
-            return Ok(Vec::new());
-        }
+    /// How much longer a command takes through a node that does not hold the charger. `aim` makes
+    /// an aim of the longest that it may take.
+    fn detour(&self, load: &str, aim: &dyn Fn(f64) -> Aim) -> Result<Vec<Row>> {
         let mut probes = Vec::new();
         let mut owned = Vec::new();
         for (number, node) in self.nodes.iter().enumerate() {
@@ -412,20 +433,24 @@ impl Cluster {
         for probe in &mut probes {
             probe.works(BACK_LIMIT)?;
         }
+        let before = Cores::now()?;
         let (mut own, mut other) = in_turns(&self.nodes, &owned, self.size.samples)?;
+        let busy = Cores::now()?.busy_since(&before);
         for probe in probes {
             probe.end()?;
         }
         let row = |what: &str, value: f64, aim| {
-            Row::absolute(&format!("command through {what}"), value, "ms", aim)
+            Row::absolute(&format!("{load}: command through {what}"), value, "ms", aim)
         };
-        let note =
-            |p50: f64, count: usize| format!("p50 {p50:.1} ms; {count} in turns, under load");
+        let note = |p50: f64, count: usize| {
+            let busy = busy * 100.0;
+            format!("p50 {p50:.1} ms; {count} in turns, cores {busy:.0} % busy")
+        };
         let (near, far) = (own.p99(), other.p99());
         Ok(vec![
             row("its charger's node, p99", near, Aim::None)
                 .with_note(&note(own.p50(), own.count())),
-            row("another node, p99", far, Aim::AtMost(near + DETOUR_MS))
+            row("another node, p99", far, aim(near + DETOUR_MS))
                 .with_note(&note(other.p50(), other.count())),
         ])
     }
