@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use domain::{Hold, NodeId, StationId};
 use redis::{AsyncCommands as _, RedisError, Script};
+use tokio::time::sleep;
 
-use super::redis::Redis;
+use super::redis::{RECOVERY_PAUSE, Redis};
 use crate::app::App;
 use crate::metrics::DisconnectReason;
 
@@ -17,8 +18,11 @@ use crate::metrics::DisconnectReason;
 const LIFE_SECONDS: u64 = 60;
 /// How often a node renews its entries, and puts back those that Redis lost.
 const RENEWAL: Duration = Duration::from_secs(20);
-/// Entries renewed in one round trip.
-const RENEWAL_BATCH: usize = 500;
+/// How long it takes over that. All of them at once would keep Redis from everything else, and the
+/// commands of the network would wait.
+const RENEWAL_SPREAD: Duration = Duration::from_secs(10);
+/// Entries renewed in one round trip: a millisecond's work for Redis.
+const RENEWAL_BATCH: usize = 50;
 
 /// Puts an entry unless a newer epoch is there. Tells whether it stands.
 const CLAIM: &str = "\
@@ -76,28 +80,32 @@ impl Directory {
         Ok(())
     }
 
-    /// Renews claims, and gives back those that no longer stand.
-    async fn renew(&self, holds: &[Hold]) -> Result<Vec<Hold>, RedisError> {
+    /// Has Redis know the script that [`renew`](Self::renew) runs.
+    async fn prepare(&self) -> Result<(), RedisError> {
         let mut connection = self.redis.connection();
         self.claim
             .prepare_invoke()
             .load_async(&mut connection)
             .await?;
-        let mut lost = Vec::new();
-        for some in holds.chunks(RENEWAL_BATCH) {
-            let mut pipe = redis::pipe();
-            for hold in some {
-                let mut call = self.claim.key(self.key(&hold.station_id));
-                call.arg(hold.epoch)
-                    .arg(self.node.to_string())
-                    .arg(LIFE_SECONDS);
-                pipe.invoke_script(&call);
-            }
-            let stand: Vec<i64> = pipe.query_async(&mut connection).await?;
-            let gone = some.iter().zip(stand).filter(|(_, stands)| *stands == 0);
-            lost.extend(gone.map(|(hold, _)| hold.clone()));
+        Ok(())
+    }
+
+    /// Renews a batch of claims, and gives back those that no longer stand.
+    async fn renew<'a>(&self, holds: &[&'a Hold]) -> Result<Vec<&'a Hold>, RedisError> {
+        if holds.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(lost)
+        let mut pipe = redis::pipe();
+        for hold in holds {
+            let mut call = self.claim.key(self.key(&hold.station_id));
+            call.arg(hold.epoch)
+                .arg(self.node.to_string())
+                .arg(LIFE_SECONDS);
+            pipe.invoke_script(&call);
+        }
+        let stand: Vec<i64> = pipe.query_async(&mut self.redis.connection()).await?;
+        let gone = holds.iter().zip(stand).filter(|(_, stands)| *stands == 0);
+        Ok(gone.map(|(hold, _)| *hold).collect())
     }
 
     fn key(&self, station: &StationId) -> String {
@@ -111,23 +119,39 @@ pub async fn run(app: App) {
     let Some(directory) = app.cluster.directory() else {
         return;
     };
+    // At once when Redis has been away, and at the start.
+    let mut spread = Duration::ZERO;
     loop {
-        let pause = match directory.renew(&app.fleet.holds()).await {
-            Ok(lost) => {
-                for hold in lost {
-                    app.fleet.outdated(
-                        &hold.station_id,
-                        hold.epoch + 1,
-                        DisconnectReason::Replaced,
-                    );
-                }
-                RENEWAL
+        let pause = match renew_all(&app, directory, spread).await {
+            Ok(()) => {
+                spread = RENEWAL_SPREAD;
+                RENEWAL.saturating_sub(RENEWAL_SPREAD)
             }
             Err(error) => {
                 tracing::debug!(%error, "claims not renewed");
-                super::redis::RECOVERY_PAUSE
+                spread = Duration::ZERO;
+                RECOVERY_PAUSE
             }
         };
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
+}
+
+/// Renews all of this node's claims, spread over a time.
+async fn renew_all(app: &App, directory: &Directory, spread: Duration) -> Result<(), RedisError> {
+    directory.prepare().await?;
+    let holds = app.fleet.holds();
+    let batches = holds.len().div_ceil(RENEWAL_BATCH).max(1);
+    let pause = spread / u32::try_from(batches).unwrap_or(u32::MAX);
+    for batch in holds.chunks(RENEWAL_BATCH) {
+        // What has gone since then took its claim along.
+        let batch = batch.iter().filter(|hold| app.fleet.speaks_for(hold));
+        for lost in directory.renew(&batch.collect::<Vec<_>>()).await? {
+            let newer = lost.epoch + 1;
+            let reason = DisconnectReason::Replaced;
+            app.fleet.outdated(&lost.station_id, newer, reason);
+        }
+        sleep(pause).await;
+    }
+    Ok(())
 }

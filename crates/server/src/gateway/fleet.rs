@@ -177,6 +177,12 @@ impl Fleet {
         links.iter().map(hold).collect()
     }
 
+    /// Whether a claim is that of a connection that is here now.
+    pub fn speaks_for(&self, hold: &Hold) -> bool {
+        self.link(&hold.station_id)
+            .is_some_and(|link| link.epoch == hold.epoch)
+    }
+
     /// Closes a station's connection: it may no longer be here.
     pub fn revoke(&self, id: &StationId) {
         if let Some(link) = self.link(id) {
