@@ -107,6 +107,10 @@ export const scenarios = {
       await until(`${region} has changed`, async () => (await first('list')).includes(other) && (await first('feed')) !== before);
       assert.equal(await focused(), `/console/stations/${id}`, `the focus in ${region}`);
     }
+    // What has left the feed, which has a dozen places, leaves the focus to what stands where it stood.
+    for (let turn = 0; turn < 14; turn += 1) await set(other, turn % 2 ? 'faulted' : 'available');
+    await page.locator(`#feed a[href$="${id}"]`).first().waitFor({ state: 'detached' });
+    assert.ok(await page.evaluate(() => document.activeElement.matches('#feed a')), 'the focus is lost');
 
     await still.enter('STAY-3', 'Answers');
     const charger = await Charger.connect(still.server, 'STAY-3');

@@ -149,9 +149,10 @@ function become(old, fresh) {
 }
 
 // Gives an element these children in this order. The one with the focus would lose it if it were
-// moved, so the others move around it.
+// moved, so the others move around it. If it goes, the focus passes to the link in its place.
 function arrange(parent, children) {
   const wanted = new Set(children);
+  const left = [...parent.children].findIndex((node) => !wanted.has(node) && node.contains(document.activeElement));
   [...parent.childNodes].filter((node) => !wanted.has(node)).forEach((node) => node.remove());
   const held = children.find((node) => node.contains(document.activeElement));
   let next = parent.firstChild;
@@ -164,6 +165,8 @@ function arrange(parent, children) {
     if (child === next) next = next.nextSibling;
     else parent.insertBefore(child, next);
   }
+  const heir = left < 0 ? null : [...parent.children].slice(0, left + 1).at(-1);
+  heir?.querySelector('a')?.focus({ preventScroll: true });
 }
 
 let busy = false;
