@@ -42,7 +42,7 @@ pub use health::Health;
 pub use id_tags::IdTagEntry;
 pub use journal::NewEntry;
 pub use sign_ins::{NewSignIn, SignedIn};
-pub use stations::{Connected, ConnectorPatch, NewStation, StationPatch};
+pub use stations::{Connected, ConnectorPatch, NODE_LOST, NewStation, StationPatch};
 pub use store::{EntryFilter, EntryPlace, MAX_PAGE, SessionFilter, StationFilter, StoredReading};
 pub use tokens::{KnownTokens, MadeToken, hex, new_secret, token_made, token_revoked};
 

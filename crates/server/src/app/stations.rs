@@ -15,6 +15,9 @@ use super::{App, AppError, Conflict, MAX_ROUNDS, Once, contended, gone};
 use crate::gateway::fleet::Handshake;
 use crate::gateway::passwords::Made;
 
+/// Why a charger is disconnected whose node is gone, as the event tells it.
+pub const NODE_LOST: &str = "node lost";
+
 /// What is to be entered.
 #[derive(Clone, Debug)]
 pub struct NewStation {
@@ -507,7 +510,7 @@ impl App {
             };
             let sweeps = page.into_iter().map(|(station_id, epoch)| async move {
                 let hold = Hold { station_id, epoch };
-                self.charger_disconnected(&hold, "node lost", None).await
+                self.charger_disconnected(&hold, NODE_LOST, None).await
             });
             for result in futures_util::future::join_all(sweeps).await {
                 result?;

@@ -74,7 +74,7 @@ pub fn router(app: &App) -> Router<App> {
             "/stations/{id}/credentials",
             get(station::ask_credentials).post(station::make_credentials),
         )
-        .route("/stations/{id}/story", post(story::tell))
+        .route("/stations/{id}/story", get(story::leave).post(story::tell))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/id-tags", get(id_tags::list).post(id_tags::put))

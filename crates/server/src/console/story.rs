@@ -12,7 +12,7 @@ use super::form::{Posted, Segment};
 use super::page::{Page, Place, render};
 use super::station::station_id;
 use super::tell;
-use super::visit::Operator;
+use super::visit::{Operator, go_to};
 use crate::app::{App, Claim, StationStory};
 
 /// The longest time that is looked back, and the usual one, in days.
@@ -48,6 +48,11 @@ struct Cited {
 struct Cite {
     text: String,
     path: String,
+}
+
+/// A story that was told has no address of its own: who comes back to it finds the station.
+pub async fn leave(Segment(id): Segment) -> Result<Response, Fault> {
+    Ok(go_to(&format!("/console/stations/{}", station_id(&id)?)))
 }
 
 /// Has the story told.

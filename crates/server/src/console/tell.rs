@@ -148,7 +148,7 @@ fn sentence(lang: Lang, kind: &EventKind) -> String {
         }
         EventKind::StationDisconnected { reason, .. } => {
             let said = lang.pick("Connection ended", "Conexión terminada");
-            format!("{said} ({})", reason.replace('_', " "))
+            format!("{said} ({})", words::disconnect_reason(lang, reason))
         }
         EventKind::StationBooted { hardware } => {
             let parts = [

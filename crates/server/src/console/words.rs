@@ -10,6 +10,8 @@ use domain::{
 };
 
 use super::phrases::Lang;
+use crate::app::NODE_LOST;
+use crate::metrics::DisconnectReason;
 
 /// Declares a function from a closed set to its words.
 macro_rules! words {
@@ -56,6 +58,17 @@ words! {
         ConnectorStatus::Unavailable => "Out of use", "Fuera de servicio";
         ConnectorStatus::Faulted => "Faulted", "Averiado";
         ConnectorStatus::Unknown => "Nothing yet", "Nada todavía";
+    }
+    /// Why a charger's connection ended.
+    disconnection(DisconnectReason) {
+        DisconnectReason::Closed => "closed by the charger", "la cerró el cargador";
+        DisconnectReason::Replaced => "the charger connected anew", "el cargador se conectó de nuevo";
+        DisconnectReason::TimedOut => "the charger fell silent", "el cargador dejó de responder";
+        DisconnectReason::ProtocolError => "the charger broke the protocol", "el cargador incumplió el protocolo";
+        DisconnectReason::NetworkError => "the network failed", "falló la red";
+        DisconnectReason::Revoked => "station removed or password changed", "estación eliminada o contraseña cambiada";
+        DisconnectReason::Disowned => "the server was taken for dead", "se dio por muerto al servidor";
+        DisconnectReason::Shutdown => "the server stopped", "el servidor se detuvo";
     }
     /// The operator's decision.
     availability(Availability) {
@@ -235,6 +248,16 @@ pub fn cause(lang: Lang, of: &Cause) -> String {
     match part {
         Some(part) => format!("{part}: {why}"),
         None => why.to_owned(),
+    }
+}
+
+/// Why a connection ended, as the event tells it.
+pub fn disconnect_reason(lang: Lang, told: &str) -> &str {
+    let known = DisconnectReason::ALL.iter().find(|it| it.as_str() == told);
+    match (known, told) {
+        (Some(reason), _) => disconnection(lang, *reason),
+        (None, NODE_LOST) => lang.pick("the server failed", "falló el servidor"),
+        (None, other) => other,
     }
 }
 

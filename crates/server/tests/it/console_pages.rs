@@ -86,6 +86,14 @@ async fn both_languages_are_spoken(backend: Backend) {
         page.contains(">0,6") && !page.contains("° W</text>"),
         "{page}"
     );
+    // And why a charger left.
+    let charger = server.charger("CP-1").connect().await;
+    charger.close().await;
+    browser
+        .page_when("/console/stations/CP-1/history", |page| {
+            page.contains("Conexión terminada (la cerró el cargador)")
+        })
+        .await;
     // Chosen by hand, it stays so.
     let fields = [("language", "en"), ("next", "/console/about")];
     let answer = browser.send("/console/preferences", &fields).await;

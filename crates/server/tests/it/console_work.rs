@@ -570,6 +570,12 @@ async fn a_story_cites_what_it_rests_on(backend: Backend) {
     // Who chooses another language is led to a page that is there.
     let next = "name=\"next\" value=\"/console/stations/CP-1\"";
     assert!(answer.text.contains(next), "{answer:?}");
+    // The story's own address leads there too: a browser goes back to it.
+    let back = browser.open("/console/stations/CP-1/story").await;
+    assert_eq!(
+        (back.status, back.header("location")),
+        (303, "/console/stations/CP-1")
+    );
     // Every citation leads to a place that is there.
     let cites = answer
         .text
