@@ -12,6 +12,10 @@ use crate::{clients, console, generate, monitoring, schemathesis, serve, verify}
 /// No step of ours comes near it; a build on a slow machine might.
 const LIMIT: Duration = Duration::from_hours(1);
 
+/// Traces, which a default build has not. Always built as a part of the whole workspace: of one
+/// package alone, the dependencies would have other features, and be compiled anew.
+const TRACES: &str = "enchufe/otlp";
+
 /// Everything a change can break.
 pub fn test() -> Result<()> {
     let mut report = Report::default();
@@ -57,7 +61,7 @@ fn format_and_lints(report: &mut Report) {
     report.step("lints", |_| lint(&["--workspace", "--all-targets"]));
     // What no default build holds is compiled here, or nowhere.
     report.step("lints of the traces", |_| {
-        lint(&["--package", "enchufe", "--lib", "--features", "otlp"])
+        lint(&["--workspace", "--all-targets", "--features", TRACES])
     });
 }
 
@@ -86,14 +90,7 @@ fn tests(settings: &Settings, tally: &mut Tally) -> Result<()> {
 
 /// Only what no other build has.
 fn tests_of_traces(tally: &mut Tally) -> Result<()> {
-    let scope = [
-        "--package",
-        "enchufe",
-        "--lib",
-        "--features",
-        "otlp",
-        "otlp",
-    ];
+    let scope = ["--workspace", "--lib", "--features", TRACES, "otlp"];
     run_counted(cargo(runner()).args(scope), LIMIT, tally)
 }
 
