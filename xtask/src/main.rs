@@ -37,7 +37,7 @@ cargo xtask <chore>
   verify [CHECK…]      what takes the service into production: image, chart, workflows and the rest
   bench [--quick] [NAME…]
                        how fast and how small it is, beside bare servers
-  bench-cluster [--quick] [--nodes N]
+  bench-cluster [--quick] [--nodes N] [--only PART]
                        several nodes as one network, one of them killed, all of them restarted
 ";
 

@@ -58,6 +58,12 @@ const BACK_AIM: f64 = 60.0;
 /// What the event log may say beyond what the chargers themselves have measured, in seconds.
 const CLOCKS: f64 = 1.0;
 
+/// What is measured, in this order.
+const PARTS: [&str; 3] = [COMMANDS, KILL, RESTART];
+const COMMANDS: &str = "commands";
+const KILL: &str = "kill";
+const RESTART: &str = "restart";
+
 /// How much is measured.
 struct Size {
     chargers: u64,
@@ -100,9 +106,10 @@ const QUICK: Size = Size {
     drain: "25s",
 };
 
-/// Measures and prints the table. `--nodes 1` shows what a single node does under the same.
+/// Measures and prints the table. `--nodes 1` shows what a single node does under the same,
+/// `--only PART` one part alone.
 pub fn run(options: &[&str]) -> Result<()> {
-    let (mut quick, mut nodes) = (false, 3);
+    let (mut quick, mut nodes, mut only) = (false, 3, None);
     let mut options = options.iter();
     while let Some(option) = options.next() {
         match (*option, options.as_slice()) {
@@ -111,19 +118,34 @@ pub fn run(options: &[&str]) -> Result<()> {
                 nodes = count.parse().context("--nodes takes a number")?;
                 options.next();
             }
-            (other, _) => bail!("bench-cluster takes --quick and --nodes N, not {other}"),
+            ("--only", [part, ..]) if PARTS.contains(part) => {
+                only = Some(*part);
+                options.next();
+            }
+            ("--only", _) => bail!("--only takes one of {}", PARTS.join(", ")),
+            (other, _) => {
+                bail!("bench-cluster takes --quick, --nodes N and --only PART, not {other}")
+            }
         }
     }
     ensure!((1..=9).contains(&nodes), "give 1 to 9 nodes");
     let begun = Instant::now();
     let mut cluster = Cluster::start(if quick { QUICK } else { FULL }, nodes)?;
     let mut table = Table::default();
-    table.add("commands", cluster.commands());
-    let killed = cluster.kill();
-    let go_on = killed.is_ok();
-    table.add("kill -9", killed);
-    if go_on {
-        table.add("rolling restart", cluster.rolling_restart());
+    for part in PARTS {
+        if only.is_some_and(|only| only != part) {
+            continue;
+        }
+        let rows = match part {
+            COMMANDS => cluster.commands(),
+            KILL => cluster.kill(),
+            _ => cluster.rolling_restart(),
+        };
+        let go_on = rows.is_ok();
+        table.add(part, rows);
+        if !go_on {
+            break;
+        }
     }
     println!("\n{table}");
     let file = cluster.dir.join("cluster.json");
@@ -237,7 +259,7 @@ impl Cluster {
         if self.nodes.len() == 1 {
             return Ok(Vec::new());
         }
-        let load = self.load("commands", self.size.light)?;
+        let load = self.load(COMMANDS, self.size.light)?;
         let mut rows = self.detour("steady load", &Aim::AtMost)?;
         rows.extend(lost("steady load", &load.end()?)?);
         Ok(rows)
@@ -246,7 +268,7 @@ impl Cluster {
     /// A node is killed at a third of the time.
     fn kill(&mut self) -> Result<Vec<Row>> {
         let third = Duration::from_secs(self.size.third);
-        let mut load = self.load("kill", self.size.rate)?;
+        let mut load = self.load(KILL, self.size.rate)?;
         let stream = Stream::begin(&self.nodes, self.chargers);
         let begun = Instant::now();
         let mut rows = if self.nodes.len() == 1 {
@@ -312,7 +334,7 @@ impl Cluster {
 
     /// All nodes are restarted, one after the other.
     fn rolling_restart(&mut self) -> Result<Vec<Row>> {
-        let mut load = self.load("restart", self.size.rate)?;
+        let mut load = self.load(RESTART, self.size.rate)?;
         let stream = Stream::begin(&self.nodes, self.chargers);
         let settle = Duration::from_secs(self.size.settle);
         sleep(settle);
