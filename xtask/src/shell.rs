@@ -183,8 +183,9 @@ impl Tally {
     }
 
     /// Reads one line of a test runner: nextest’s summary, libtest’s result, or the `ok - name` and
-    /// `not ok - name` of the client scenarios. Any other line changes nothing, and neither does an
-    /// indented one: that is nextest repeating what a failed test wrote.
+    /// `not ok - name` of the client scenarios. Any other line counts for nothing, and neither does
+    /// an indented one: that is nextest repeating what a failed test wrote. The names of what failed
+    /// are read beside that.
     fn read_line(&mut self, line: &str) {
         let line = &without_colour(line);
         if line.starts_with("ok - ") {
@@ -192,7 +193,7 @@ impl Tally {
         } else if let Some(name) = line.strip_prefix("not ok - ") {
             self.failed += 1;
             self.name(name);
-        } else if let Some(name) = failure_of_nextest(line) {
+        } else if let Some(name) = failure_of_nextest(line).or_else(|| failure_of_libtest(line)) {
             self.name(name);
         } else if (line.trim_start().starts_with("Summary [") && line.contains(" run: "))
             || line.starts_with("test result: ")
@@ -213,6 +214,11 @@ fn failure_of_nextest(line: &str) -> Option<&str> {
         .split_once(" [")
         .and_then(|(_, rest)| rest.split_once("s] "))?;
     told.then_some(name)
+}
+
+/// The test that a line of libtest tells of.
+fn failure_of_libtest(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 /// The number that stands right before `word`, or 0.
@@ -298,6 +304,8 @@ mod tests {
             "     TIMEOUT [ 120.0s] enchufe::it hangs",
             "        FAIL [   0.1s] (1/9) enchufe::it stops",
             "not ok - axe: colour",
+            "test it_breaks ... FAILED",
+            "test it_holds ... ok",
         ] {
             tally.read_line(line);
         }
@@ -305,6 +313,7 @@ mod tests {
             "(1/9) enchufe::it stops",
             "enchufe::it hangs",
             "axe: colour",
+            "it_breaks",
         ];
         assert_eq!(tally.named, named);
     }

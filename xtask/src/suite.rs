@@ -155,6 +155,10 @@ impl Report {
         for name in &total.named {
             println!("  {name}");
         }
+        let named = u64::try_from(total.named.len()).unwrap_or(u64::MAX);
+        if total.failed > named {
+            println!("  and {} more", total.failed - named);
+        }
         if self.rows.iter().any(|row| row.error.is_some()) {
             bail!("not everything passed");
         }

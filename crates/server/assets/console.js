@@ -149,7 +149,8 @@ function become(old, fresh) {
 }
 
 // Gives an element these children in this order. The one with the focus would lose it if it were
-// moved, so the others move around it. If it goes, the focus passes to the link in its place.
+// moved, so the others move around it. If it goes, the focus passes to a link that stands where it
+// stood, or before it.
 function arrange(parent, children) {
   const wanted = new Set(children);
   const left = [...parent.children].findIndex((node) => !wanted.has(node) && node.contains(document.activeElement));
@@ -165,8 +166,9 @@ function arrange(parent, children) {
     if (child === next) next = next.nextSibling;
     else parent.insertBefore(child, next);
   }
-  const heir = left < 0 ? null : [...parent.children].slice(0, left + 1).at(-1);
-  heir?.querySelector('a')?.focus({ preventScroll: true });
+  const before = [...parent.children].slice(0, left + 1).reverse();
+  const links = before.map((node) => (node.matches('a') ? node : node.querySelector('a')));
+  links.find(Boolean)?.focus({ preventScroll: true });
 }
 
 let busy = false;

@@ -129,6 +129,10 @@ pub fn run(options: &[&str]) -> Result<()> {
         }
     }
     ensure!((1..=9).contains(&nodes), "give 1 to 9 nodes");
+    ensure!(
+        nodes > 1 || only != Some(COMMANDS),
+        "commands have two ways where there are two nodes"
+    );
     let begun = Instant::now();
     let mut cluster = Cluster::start(if quick { QUICK } else { FULL }, nodes)?;
     let mut table = Table::default();
@@ -151,6 +155,7 @@ pub fn run(options: &[&str]) -> Result<()> {
     let file = cluster.dir.join("cluster.json");
     let mut results = table.json(quick);
     results["nodes"] = nodes.into();
+    results["only"] = only.into();
     results["chargers"] = cluster.chargers.into();
     fs::write(&file, format!("{results:#}\n"))?;
     println!(
@@ -260,7 +265,7 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let load = self.load(COMMANDS, self.size.light)?;
-        let mut rows = self.detour("steady load", &Aim::AtMost)?;
+        let mut rows = self.detour("steady load")?;
         rows.extend(lost("steady load", &load.end()?)?);
         Ok(rows)
     }
@@ -274,7 +279,7 @@ impl Cluster {
         let mut rows = if self.nodes.len() == 1 {
             Vec::new()
         } else {
-            self.detour("full load", &|_| Aim::None)?
+            self.detour("full load")?
         };
         rows.push(self.memory()?);
         sleep(third.saturating_sub(begun.elapsed()));
@@ -421,9 +426,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// How much longer a command takes through a node that does not hold the charger. `aim` makes
-    /// an aim of the longest that it may take.
-    fn detour(&self, load: &str, aim: &dyn Fn(f64) -> Aim) -> Result<Vec<Row>> {
+    /// How much longer a command takes through a node that does not hold the charger.
+    fn detour(&self, load: &str) -> Result<Vec<Row>> {
         let mut probes = Vec::new();
         let mut owned = Vec::new();
         for (number, node) in self.nodes.iter().enumerate() {
@@ -472,7 +476,7 @@ impl Cluster {
         Ok(vec![
             row("its charger's node, p99", near, Aim::None)
                 .with_note(&note(own.p50(), own.count())),
-            row("another node, p99", far, aim(near + DETOUR_MS))
+            row("another node, p99", far, Aim::AtMost(near + DETOUR_MS))
                 .with_note(&note(other.p50(), other.count())),
         ])
     }

@@ -30,7 +30,7 @@ use super::schema;
 use crate::app::App;
 
 /// Longest that a request waits for an outcome, in seconds.
-const MAX_WAIT: u64 = 60;
+const MAX_WAIT: u64 = crate::app::MAX_WAIT.as_secs();
 /// Most configuration keys asked for at once.
 const MAX_KEYS: usize = 100;
 

@@ -13,9 +13,11 @@ use super::{App, AppError, Conflict, Once, gone};
 use crate::cluster::courier::Carried;
 use crate::gateway::fleet::{Order, Refused};
 
-/// How long a node that carries another's command waits for the end to tell of: no request waits
-/// any longer.
-const TELLING_PATIENCE: Duration = Duration::from_mins(1);
+/// Longest that a request waits for a command's end.
+pub const MAX_WAIT: Duration = Duration::from_mins(1);
+
+/// How long a node that carries another's command waits for the end to tell of.
+const TELLING_PATIENCE: Duration = MAX_WAIT;
 
 /// A command that was taken on, without its secrets, and a way to hear of its end.
 #[derive(Debug)]
@@ -137,15 +139,7 @@ impl App {
     pub(crate) async fn carry(&self, carried: Carried) {
         let Carried { id, waiting } = carried;
         let end = waiting.map(|node| (node, self.endings.of(id)));
-        let carried = async {
-            // It may have been on its way for long: what has ended is not begun any more.
-            let open = self.store.command(id).await?;
-            match open.filter(|record| record.ending.is_none()) {
-                Some(record) => self.hand_over(record).await,
-                None => Ok(()),
-            }
-        };
-        if let Err(error) = carried.await {
+        if let Err(error) = self.carry_out(id).await {
             // Left open, it is swept as lost later.
             tracing::error!(command.id = %id, %error, "command of another node not carried out");
             return;
@@ -156,6 +150,16 @@ impl App {
                 self.tell_of_end(node, id).await;
             }
         }
+    }
+
+    async fn carry_out(&self, id: CommandId) -> Result<(), AppError> {
+        // It may have been on its way for long: what has ended, or is there no more, is not begun.
+        let open = self.store.command(id).await?;
+        if let Some(record) = open.filter(|record| record.ending.is_none()) {
+            return self.hand_over(record).await;
+        }
+        self.endings.told(id);
+        Ok(())
     }
 
     /// Tells another node that a command has ended. It hears of it anyway, a little later.

@@ -4,6 +4,7 @@
 //! carried the command, or the event, which comes in its turn and cannot get lost.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::CommandId;
@@ -23,7 +24,7 @@ impl Endings {
         let told = awaited.entry(id).or_default().subscribe();
         Ended {
             id,
-            told,
+            told: Some(told),
             awaited: Arc::clone(&self.0),
         }
     }
@@ -41,27 +42,30 @@ impl Endings {
 #[derive(Debug)]
 pub struct Ended {
     id: CommandId,
-    told: watch::Receiver<bool>,
+    /// There until it is dropped.
+    told: Option<watch::Receiver<bool>>,
     awaited: Awaited,
 }
 
 impl Ended {
     /// Waits until it is told of.
     pub(super) async fn wait(&mut self) {
-        // The sender is dropped only after it has told.
-        let _ = self.told.wait_for(|ended| *ended).await;
+        if let Some(told) = &mut self.told {
+            // A sender that is gone has told: it stays for as long as somebody waits.
+            let _ = told.wait_for(|ended| *ended).await;
+        }
     }
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        // This one is still counted.
-        let alone = awaited
-            .get(&self.id)
-            .is_some_and(|sender| sender.receiver_count() <= 1);
-        if alone {
-            awaited.remove(&self.id);
+        // Under the lock, so that of two who leave at a time one is the last.
+        self.told = None;
+        if let Entry::Occupied(entry) = awaited.entry(self.id)
+            && entry.get().receiver_count() == 0
+        {
+            entry.remove();
         }
     }
 }

@@ -35,7 +35,7 @@ pub use crate::llm::story::Claim;
 pub use crate::state::App;
 pub use analyses::{Reads, StationStory, Tales};
 pub use charging::{Authorization, KnownSessions, MeterReport, Started, TransactionIds};
-pub use commands::Ordered;
+pub use commands::{MAX_WAIT, Ordered};
 pub use endings::Endings;
 pub use flights::Flights;
 pub use health::Health;

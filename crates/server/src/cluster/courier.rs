@@ -13,8 +13,8 @@ use redis::{AsyncCommands as _, RedisError};
 use super::redis::{RECOVERY_PAUSE, Redis};
 use crate::app::App;
 
-/// Commands that may wait in a node's stream. A reader takes them in milliseconds: as many as this
-/// wait only for one that is gone.
+/// What may wait in a node's stream. A reader takes it in milliseconds: as much as this waits only
+/// for one that is gone.
 const MAX_STREAM: usize = 10_000;
 /// How long the stream of a node that is gone is kept, in seconds.
 const LIFE_SECONDS: i64 = 300;
@@ -96,6 +96,14 @@ impl Courier {
             .await
     }
 
+    /// Removes what was taken. Nobody waits for it: should it fail, the reader is past it all the same.
+    fn remove(&self, key: String, ids: Vec<String>) {
+        let mut connection = self.redis.connection();
+        tokio::spawn(async move {
+            let _: Result<i64, _> = connection.xdel(key, &ids).await;
+        });
+    }
+
     fn stream(&self, node: NodeId) -> String {
         self.redis.name(format_args!("commands:{node}"))
     }
@@ -124,9 +132,7 @@ impl Courier {
             return Ok(Vec::new());
         };
         last.clone_from(&newest.id);
-        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-        // Taken is taken: should the removal fail, `last` is past them all the same.
-        let _: Result<i64, _> = self.redis.connection().xdel(&key, &ids).await;
+        self.remove(key, entries.iter().map(|entry| entry.id.clone()).collect());
         Ok(entries.iter().filter_map(read).collect())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{Hold, NodeId, StationId};
 use redis::{AsyncCommands as _, RedisError, Script};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::redis::{RECOVERY_PAUSE, Redis};
 use crate::app::App;
@@ -144,14 +144,22 @@ async fn renew_all(app: &App, directory: &Directory, spread: Duration) -> Result
     let batches = holds.len().div_ceil(RENEWAL_BATCH).max(1);
     let pause = spread / u32::try_from(batches).unwrap_or(u32::MAX);
     for batch in holds.chunks(RENEWAL_BATCH) {
+        let next = Instant::now() + pause;
         // What has gone since then took its claim along.
         let batch = batch.iter().filter(|hold| app.fleet.speaks_for(hold));
-        for lost in directory.renew(&batch.collect::<Vec<_>>()).await? {
-            let newer = lost.epoch + 1;
-            let reason = DisconnectReason::Replaced;
-            app.fleet.outdated(&lost.station_id, newer, reason);
+        match directory.renew(&batch.collect::<Vec<_>>()).await {
+            Ok(lost) => lost.into_iter().for_each(|hold| let_go(app, hold)),
+            // Redis is slow, and is not to be hurried: the next round comes before these expire.
+            Err(error) if error.is_timeout() => tracing::debug!(%error, "some claims not renewed"),
+            Err(error) => return Err(error),
         }
-        sleep(pause).await;
+        sleep_until(next).await;
     }
     Ok(())
+}
+
+/// Lets go of a station that another node claims with a newer epoch.
+fn let_go(app: &App, hold: &Hold) {
+    let reason = DisconnectReason::Replaced;
+    app.fleet.outdated(&hold.station_id, hold.epoch + 1, reason);
 }

@@ -51,7 +51,7 @@ struct Cite {
 }
 
 /// A story that was told has no address of its own: who comes back to it finds the station.
-pub async fn leave(Segment(id): Segment) -> Result<Response, Fault> {
+pub async fn leave(_: Operator, Segment(id): Segment) -> Result<Response, Fault> {
     Ok(go_to(&format!("/console/stations/{}", station_id(&id)?)))
 }
 
