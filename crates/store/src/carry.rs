@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::db::Pool;
+use crate::pool::Pool;
 use crate::writer::WeakWriter;
 use crate::{Patience, StoreError};
 

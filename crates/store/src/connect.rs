@@ -1,8 +1,9 @@
 //! How each database is connected to, and how its tables are brought up to date.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -13,6 +14,8 @@ use crate::{Location, StoreError};
 
 /// How long one SQLite process waits for another's write lock (`enchufe token` beside a server).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a SQLite file that is busy is opened again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Prepared statements kept per connection: every statement in each of its batch sizes.
 const STATEMENT_CACHE: usize = 256;
 /// The SQLite writer's memory for pages, in KiB. A batch must fit: what does not is written twice.
@@ -60,6 +63,30 @@ pub(crate) async fn writer_settings(connection: &mut PgConnection) -> Result<(),
     sqlx::raw_sql(SQL).execute(connection).await.map(drop)
 }
 
+/// Opens a SQLite file, again and again while it is busy. The first to open a new one turns it into
+/// one with a log; those who would do the same at that moment SQLite tells at once that it is busy,
+/// and does not have them wait as it does for everything else.
+pub(crate) async fn open_file(
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, StoreError> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Err(error) if Instant::now() < until && is_busy(&error) => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            result => return result.map_err(sort_error),
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    /// `SQLITE_BUSY`.
+    const BUSY: &str = "5";
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code == BUSY)
+}
+
 /// Brings the tables up to date. Where several programs start at once, one of them does it.
 ///
 /// A database that is newer than this program is left as it is: migrations only ever add before
@@ -68,9 +95,7 @@ pub(crate) async fn migrate(location: &Location) -> Result<(), StoreError> {
     match location {
         Location::Sqlite(path) => {
             make_directory(path)?;
-            let mut connection = SqliteConnection::connect_with(&sqlite_options(path))
-                .await
-                .map_err(sort_error)?;
+            let mut connection = open_file(&sqlite_options(path)).await?;
             // SQLite's own lock is the one to hold: whoever comes second finds it all done.
             let mut transaction = connection
                 .begin_with("BEGIN IMMEDIATE")

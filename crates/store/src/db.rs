@@ -4,21 +4,17 @@
 //! the difference between the databases ends in this file and in `batch`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _};
-use tokio::time::{timeout, timeout_at};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, Row as _};
+use tokio::time::timeout;
 
 use crate::batch::Kind;
-use crate::connect::{postgres_options, sqlite_options, sqlite_writer_options, writer_settings};
-use crate::{Location, Patience, StoreError};
+use crate::connect::{open_file, postgres_options, sqlite_writer_options, writer_settings};
+use crate::{Location, StoreError};
 
-/// Read connections to SQLite: more than cores only wait for each other.
-const SQLITE_READERS: u32 = 4;
-/// Connections to PostgreSQL for reads. Commits use one more.
-const POSTGRES_READERS: u32 = 8;
 /// The longest that a read waits for a connection before the database counts as away.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -126,15 +122,16 @@ macro_rules! bound {
         let mut query = sqlx::query($sql);
         for value in $values {
             query = match value {
-                Value::Text(text) => query.bind(Arc::clone(text)),
-                Value::Int(number) => query.bind(*number),
-                Value::NoText => query.bind(None::<String>),
-                Value::NoInt => query.bind(None::<i64>),
+                $crate::db::Value::Text(text) => query.bind(std::sync::Arc::clone(text)),
+                $crate::db::Value::Int(number) => query.bind(*number),
+                $crate::db::Value::NoText => query.bind(None::<String>),
+                $crate::db::Value::NoInt => query.bind(None::<i64>),
             };
         }
         query
     }};
 }
+pub(crate) use bound;
 
 /// A statement with the columns of its rows bound as arrays.
 macro_rules! bound_arrays {
@@ -175,119 +172,8 @@ impl Value {
     }
 }
 
-fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
+pub(crate) fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
     rows.into_iter().map(row).collect()
-}
-
-/// Connections for reading.
-#[derive(Clone, Debug)]
-pub(crate) enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-impl Pool {
-    pub(crate) async fn open(location: &Location) -> Result<Self, StoreError> {
-        match location {
-            Location::Sqlite(path) => SqlitePoolOptions::new()
-                .max_connections(SQLITE_READERS)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .test_before_acquire(false)
-                // Whatever changes something belongs to the writer.
-                .connect_with(sqlite_options(path).pragma("query_only", "ON"))
-                .await
-                .map(Self::Sqlite),
-            Location::Postgres(url) => PgPoolOptions::new()
-                .max_connections(POSTGRES_READERS)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // One round trip less for each read; a dead connection is found by using it.
-                .test_before_acquire(false)
-                .connect_with(postgres_options(url)?)
-                .await
-                .map(Self::Postgres),
-        }
-        .map_err(sort_error)
-    }
-
-    /// Reads. After a restart of the database the pool's connections are dead, and each read that
-    /// meets one tries the next: there are only so many.
-    pub(crate) async fn fetch(
-        &self,
-        sql: &'static str,
-        values: &[Value],
-        patience: Patience,
-    ) -> Result<Vec<Row>, StoreError> {
-        let until = Instant::now() + patience.connection;
-        for _ in 0..POSTGRES_READERS {
-            match self.try_fetch(sql, values, until, patience.read).await {
-                Err(error) if is_connection_lost(&error) && Instant::now() < until => {}
-                result => return result.map_err(sort_error),
-            }
-        }
-        let last = self.try_fetch(sql, values, until, patience.read).await;
-        last.map_err(sort_error)
-    }
-
-    /// Reads with a connection that must be there in time, as must its answer.
-    async fn try_fetch(
-        &self,
-        sql: &'static str,
-        values: &[Value],
-        until: Instant,
-        patience: Duration,
-    ) -> Result<Vec<Row>, sqlx::Error> {
-        match self {
-            // A file does not go away.
-            Self::Sqlite(pool) => {
-                let all = bound!(sql, values).fetch_all(pool).await?;
-                Ok(rows(all, Row::Sqlite))
-            }
-            Self::Postgres(pool) => {
-                let connection = timeout_at(until.into(), pool.acquire()).await;
-                let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-                let asked = bound!(sql, values).fetch_all(&mut *connection);
-                if let Ok(answer) = timeout(patience, asked).await {
-                    return Ok(rows(answer?, Row::Postgres));
-                }
-                // What was asked is still to be answered on it.
-                connection.close_on_drop();
-                Err(sqlx::Error::PoolTimedOut)
-            }
-        }
-    }
-
-    /// Has the database read a statement without running it.
-    pub(crate) async fn prepare(&self, sql: &'static str) -> Result<(), StoreError> {
-        let sql = sql.into_sql_str();
-        match self {
-            Self::Sqlite(pool) => pool.prepare(sql).await.map(drop),
-            Self::Postgres(pool) => pool.prepare(sql).await.map(drop),
-        }
-        .map_err(sort_error)
-    }
-
-    pub(crate) fn connections(&self) -> (u32, u32) {
-        let (size, idle) = match self {
-            Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
-            Self::Postgres(pool) => (pool.size(), pool.num_idle()),
-        };
-        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-        (size.saturating_sub(idle), idle)
-    }
-
-    pub(crate) fn most_connections(&self) -> u32 {
-        match self {
-            Self::Sqlite(_) => SQLITE_READERS,
-            Self::Postgres(_) => POSTGRES_READERS,
-        }
-    }
-
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
-        }
-    }
 }
 
 /// The one connection that writes.
@@ -299,9 +185,10 @@ pub(crate) enum Connection {
 impl Connection {
     pub(crate) async fn open(location: &Location) -> Result<Self, StoreError> {
         match location {
-            Location::Sqlite(path) => SqliteConnection::connect_with(&sqlite_writer_options(path))
-                .await
-                .map(|connection| Self::Sqlite(Box::new(connection))),
+            Location::Sqlite(path) => {
+                let opened = open_file(&sqlite_writer_options(path)).await?;
+                Ok(Self::Sqlite(Box::new(opened)))
+            }
             Location::Postgres(url) => {
                 let options = postgres_options(url)?;
                 let connect = async {
@@ -310,12 +197,12 @@ impl Connection {
                     Ok(Self::Postgres(Box::new(connection)))
                 };
                 // A host that is gone does not refuse; it says nothing.
-                timeout(ACQUIRE_TIMEOUT, connect)
-                    .await
+                let opened = timeout(ACQUIRE_TIMEOUT, connect).await;
+                opened
                     .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                    .map_err(sort_error)
             }
         }
-        .map_err(sort_error)
     }
 
     /// Runs a statement and tells how many rows it wrote.
@@ -420,19 +307,6 @@ impl Connection {
             Self::Sqlite(connection) => connection.close().await,
             Self::Postgres(connection) => connection.close().await,
         };
-    }
-}
-
-/// True when the connection is dead, and another one may be alive.
-fn is_connection_lost(error: &sqlx::Error) -> bool {
-    /// PostgreSQL's farewell: shutting down, crashing.
-    const FAREWELL: &[&str] = &["57P01", "57P02"];
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(inner) => inner
-            .code()
-            .is_some_and(|code| FAREWELL.contains(&code.as_ref())),
-        _ => false,
     }
 }
 

@@ -22,6 +22,7 @@ mod journal;
 mod link;
 mod look;
 mod nodes;
+mod pool;
 mod sessions;
 mod sign_ins;
 mod sole;
@@ -47,8 +48,9 @@ pub use sole::Sole;
 pub use stations::{StationFilter, StationTotals};
 pub use writer::{CommitObserver, Committed, MAX_BATCH, MAX_QUEUE};
 
-use db::{Pool, Row, Value};
+use db::{Row, Value};
 use link::Link;
+use pool::Pool;
 use writer::Writer;
 
 /// Longest page any list gives.
@@ -75,6 +77,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     pool: Pool,
+    /// What a node says by that it lives; without one, the writer.
+    pulse: Option<Pool>,
     writer: Writer,
     committed: broadcast::Sender<Arc<Vec<Event>>>,
 }
@@ -176,6 +180,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         connect::migrate(location).await?;
         let pool = Pool::open(location).await?;
+        let pulse = Pool::open_pulse(location).await?;
         let (committed, _) = broadcast::channel(BROADCAST_BATCHES);
         let writer = Writer::start(Link::new(location.clone()), committed.clone(), observer)
             .map_err(|error| StoreError::Database(error.into()))?;
@@ -184,6 +189,7 @@ impl Store {
         }
         let shared = Arc::new(Shared {
             pool,
+            pulse,
             writer,
             committed,
         });
@@ -259,6 +265,9 @@ impl Store {
     pub async fn close(&self) {
         self.shared.writer.close().await;
         self.shared.pool.close().await;
+        if let Some(pulse) = &self.shared.pulse {
+            pulse.close().await;
+        }
     }
 
     /// Counts this start of the program, and tells how many there were.

@@ -1,7 +1,8 @@
 //! Every statement, for the test that prepares each of them on both databases.
 
 use crate::batch::Statement;
-use crate::db::{ByDatabase, Pool};
+use crate::db::ByDatabase;
+use crate::pool::Pool;
 use crate::{StoreError, access, commands, events, journal, nodes, sessions, sign_ins, stations};
 
 /// Statements over one row of values at a time, or over none.

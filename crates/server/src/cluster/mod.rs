@@ -8,6 +8,7 @@
 
 pub mod courier;
 pub mod directory;
+pub mod house;
 pub mod membership;
 pub mod redis;
 pub mod wire;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use server::clock::Clock;
 
-use crate::support::{Backend, Cable, Ended, Ground, Process, Server, eventually};
+use crate::support::{Backend, Cable, Ended, Ground, Process, Server, eventually, psql};
 
 /// A node, and another one whose ways to what they share can be cut.
 struct Network {
@@ -161,6 +161,52 @@ async fn who_was_taken_for_dead_comes_back_to_life() {
         true,
         "and stays among the living"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_much_to_write_is_not_taken_for_dead() {
+    /// No event is written for so long: several times the time after which a node counts as dead.
+    const HOLD_UP: &str = "SELECT FROM counters WHERE name = 'events' FOR UPDATE; \
+         SELECT pg_sleep(7)";
+    let settings = [("NODE_TIMEOUT", "2s")];
+    let keeper = Server::start_with(Backend::PostgresWithRedis, &settings).await;
+    let other = keeper.start_beside().await;
+    let ground = Ground::new(Backend::Sqlite);
+    let shared = [
+        ("DATABASE_URL", keeper.setting("DATABASE_URL")),
+        ("REDIS_URL", keeper.setting("REDIS_URL")),
+        settings[0],
+    ];
+    let dying = Process::start(&ground, &shared).await;
+    for id in ["S", "T", "U"] {
+        keeper.enter(id).await;
+    }
+    let mut lost = dying.charger("S").connect().await;
+    lost.boot().await;
+    let (mut first, mut second) = (
+        keeper.charger("T").connect().await,
+        other.charger("U").connect().await,
+    );
+    for charger in [&mut first, &mut second] {
+        charger.boot().await;
+        charger.status(1, "Available").await;
+    }
+    let url = keeper.setting("DATABASE_URL").to_owned();
+    let held_up = tokio::task::spawn_blocking(move || psql(&url, HOLD_UP));
+    // The one that keeps house cannot write down what it finds, nor what its charger says.
+    dying.kill().await;
+    let fault = json!({"connectorId": 1, "status": "Faulted", "errorCode": "GroundFailure"});
+    let word = first.send_call("StatusNotification", fault).await;
+    assert!(held_up.await.unwrap());
+    let answered = first.try_answer_to(&word).await;
+    assert!(matches!(answered, Ok(Ok(_))), "{answered:?}");
+    keeper.station_when("S", "online", false).await;
+    for id in ["T", "U"] {
+        let came = keeper.count_events(id, "station.connected").await;
+        let left = keeper.count_events(id, "station.disconnected").await;
+        assert_eq!((came, left), (1, 0), "{id} was connected all the time");
+    }
+    second.status(1, "Charging").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
