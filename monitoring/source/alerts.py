@@ -374,6 +374,22 @@ DEPENDENCIES = [
         dashboard="service",
     ),
     Alert(
+        "EnchufeChargerRoomScarce",
+        severity="high",
+        hold="10m",
+        when=Condition(
+            """
+            max by (<each>) (enchufe_ocpp_connections{<service>})
+            / max by (<each>) (enchufe_ocpp_connections_max{<service>})
+            """,
+            ">=", 0.9, "ratio", step=0.02,
+        ),
+        summary="The room for chargers runs out",
+        description="{{ $labels.pod }} holds {{ $value | humanizePercentage }} of the chargers "
+        "that it has room for; the bound is <limit>. When it is full, further ones are refused.",
+        dashboard="service",
+    ),
+    Alert(
         "EnchufeCommitQueueFull",
         severity="critical",
         hold="2m",

@@ -279,6 +279,13 @@ def pool(share: float, _quiet) -> State:
     }
 
 
+def room(share: float, _quiet) -> State:
+    return {
+        f"enchufe_ocpp_connections{{{LABELS}}}": Gauge(share * 1000),
+        f"enchufe_ocpp_connections_max{{{LABELS}}}": Gauge(1000),
+    }
+
+
 MODEL = {**PLACE, "model": "m1"}
 
 
@@ -519,6 +526,14 @@ CASES = [
         labels=POD,
         says="enchufe-0 uses 91% of its database connections; the bound is 90%. Requests wait for a free one.",
         good=lambda _: pool(0.1, None),
+    ),
+    Case(
+        "EnchufeChargerRoomScarce",
+        same(room),
+        fires_after=10 * MINUTE,
+        labels=POD,
+        says="enchufe-0 holds 91% of the chargers that it has room for; the bound is 90%. When it is full, further ones are refused.",
+        good=lambda _: room(0.5, None),
     ),
     Case(
         "EnchufeCommitQueueFull",

@@ -7,6 +7,7 @@
 //! journal. [`console`] shows all of it to people. [`drill`] is load on purpose. [`node`] starts
 //! all of that and stops it again.
 
+pub mod accept;
 pub mod api;
 pub mod app;
 pub mod bus;
@@ -20,6 +21,7 @@ pub mod console;
 mod counting;
 mod demo;
 pub mod drill;
+pub mod files;
 pub mod gateway;
 pub mod llm;
 pub mod logging;

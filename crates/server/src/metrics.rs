@@ -194,6 +194,8 @@ pub struct Snapshot {
     pub network: Option<Network>,
     /// Chargers' connections held by this node.
     pub ocpp_connections: i64,
+    /// Chargers' connections that this node has room for.
+    pub ocpp_connections_max: i64,
     /// Database connections by state: `idle`, `in_use`.
     pub db_pool: Vec<(&'static str, i64)>,
     /// Database connections at most.
@@ -490,6 +492,11 @@ fn at_scrape(snapshot: &Snapshot, process: &Process) -> Declarations {
         "enchufe_ocpp_connections",
         "Connections of chargers held by this node",
         snapshot.ocpp_connections,
+    );
+    gauge(
+        "enchufe_ocpp_connections_max",
+        "Connections of chargers that this node has room for",
+        snapshot.ocpp_connections_max,
     );
     gauge(
         "enchufe_db_queue_depth",

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::{Router, ServiceExt};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use domain::NodeId;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 
+use crate::accept::Doorkeeper;
 use crate::api::auth::Failures;
 use crate::api::service::Phase;
 use crate::app::{
@@ -35,13 +35,14 @@ use crate::cluster::{Cluster, courier, directory, house, wire};
 use crate::config::{Config, MetricsAuth, Secret};
 use crate::console::Desk;
 use crate::drill::Drills;
+use crate::files::Seats;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
 use crate::llm::Analyser;
 use crate::metrics::{DisconnectReason, Metrics};
 use crate::state::{ConsoleSettings, Parts, Settings, new_id};
-use crate::{api, counting, scrape};
+use crate::{api, counting, files, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +50,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long readiness is refused before anything is closed, so that a balancer can look away.
 const LOOK_AWAY: Duration = Duration::from_millis(200);
+/// Connections to the metrics port. They have places of their own, so that who watches the node sees
+/// it full.
+const SCRAPES: usize = 16;
 /// Connections waiting to be accepted: everyone reconnects at once after an outage.
 const BACKLOG: i32 = 4096;
 /// The file the scraper's token is kept in, in the data directory.
@@ -93,9 +97,10 @@ impl Node {
 
         // Served from the first moment, so that readiness can say that it is not there yet.
         let scrape = scrape::router(app.clone(), metrics_token);
+        let room = files::room(files::limit());
         let servers = vec![
-            serve(listener, api::router(&app))?,
-            serve(metrics_listener, scrape)?,
+            serve(listener, api::router(&app), Seats::new(room, "connections"))?,
+            serve(metrics_listener, scrape, Seats::new(SCRAPES, "scrapes"))?,
         ];
         let admin_token = admin_token(config, &app).await?;
         let console_code = console_code(admin_token.as_deref(), &app).await?;
@@ -230,6 +235,7 @@ async fn open(
         cache: Cache::new(redis.clone().map(RedisCache::new), metrics.clone()),
         cluster: Cluster::new(node, name, config.node_timeout, redis),
         fleet: Fleet::default(),
+        seats: Seats::new(files::room_for_chargers(files::limit()), "chargers"),
         admissions: Pace::new(config.admissions_per_second),
         boots: Pace::new(config.admissions_per_second),
         passwords: Passwords::new(key),
@@ -295,9 +301,10 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn serve(
     listener: TcpListener,
     router: Router,
+    seats: Seats,
 ) -> anyhow::Result<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)> {
     let handle = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
+    let mut server = axum_server::from_tcp(listener)?.acceptor(Doorkeeper::new(seats));
     server
         .http_builder()
         .http1()

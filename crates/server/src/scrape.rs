@@ -100,6 +100,7 @@ async fn snapshot(app: &App) -> Snapshot {
         app_starts: u64::try_from(app.starts).unwrap_or(0),
         network,
         ocpp_connections: gauge(app.fleet.connections()),
+        ocpp_connections_max: gauge(app.seats.all()),
         db_pool: vec![("in_use", in_use.into()), ("idle", idle.into())],
         db_pool_max: app.store.max_pool_connections().into(),
         db_queue_depth: gauge(app.store.queue_depth()),

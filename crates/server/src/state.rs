@@ -19,6 +19,7 @@ use crate::cluster::Cluster;
 use crate::config::Tiles;
 use crate::console::Desk;
 use crate::drill::Drills;
+use crate::files::Seats;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::pace::Pace;
 use crate::gateway::passwords::Passwords;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub cluster: Cluster,
     /// The chargers connected to this node.
     pub fleet: Fleet,
+    /// Room for chargers on this node.
+    pub seats: Seats,
     /// Chargers that shake hands, let in at a pace.
     pub admissions: Pace,
     /// Chargers that boot, at the same pace.

@@ -187,9 +187,10 @@ def saturation(settings: dict):
             stacked=True, width=8,
         ),
         over_time(
-            "Open files", "Share of the file descriptors in use; each connection is one.", "percentunit",
-            Query("max by (pod) (process_open_fds{<service>} / process_max_fds{<service>})", "{{pod}}"),
-            thresholds=steps(0.7, 0.9), top=1, width=8,
+            "Room for chargers", "Share of the places for chargers that are taken, and of the file descriptors, of which each connection is one.", "percentunit",
+            Query("max by (pod) (enchufe_ocpp_connections{<service>} / enchufe_ocpp_connections_max{<service>})", "{{pod}}"),
+            Query("max by (pod) (process_open_fds{<service>} / process_max_fds{<service>})", "{{pod}} files"),
+            thresholds=watched(settings, "EnchufeChargerRoomScarce"), top=1, width=8,
         ),
         over_time(
             "Answer to the probe", "How long /healthz took, seen from outside.", "s",

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Flags};
 use crate::node::Node;
-use crate::{demo, logging};
+use crate::{demo, files, logging};
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -31,6 +31,7 @@ impl Serve {
         // Before anything is said to be ready: a stop that comes early is heeded too.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        files::raise_limit();
         let node = Node::start(&config).await?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
@@ -72,6 +73,14 @@ pub async fn connect(
             .retry_after(RETRY_AFTER)
             .into_response();
     }
+    let Some(seat) = app.seats.take() else {
+        let detail = "this server has no room for more chargers; connect again, to another one if \
+                      there is one, when Retry-After says";
+        let ComeBack { seconds } = ComeBack::after(Duration::ZERO, identity);
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .retry_after(seconds)
+            .into_response();
+    };
     let station = match admit(&app, identity, address, &headers).await {
         Ok(station) => station,
         Err(problem) => return problem.into_response(),
@@ -107,6 +116,7 @@ pub async fn connect(
             version,
             dialect,
             socket,
+            seat,
         ));
     } else {
         // A MUST in every version: complete the handshake, name no protocol, close at once.

@@ -26,11 +26,23 @@ pub struct Pace {
     next: AtomicU64,
 }
 
-/// The line is too long: when to come back.
+/// Not now: when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComeBack {
     /// In so many seconds.
     pub seconds: u32,
+}
+
+impl ComeBack {
+    /// After this time, and a little later for some than for others: those refused together do not
+    /// come back together.
+    pub fn after(time: Duration, identity: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        identity.hash(&mut hasher);
+        let seconds = time.as_secs() + 1 + hasher.finish() % SPREAD_SECONDS;
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Self { seconds }
+    }
 }
 
 impl Pace {
@@ -51,14 +63,7 @@ impl Pace {
                 sleep(wait).await;
                 Ok(())
             }
-            Err(line) => {
-                // Spread by identity, so that those refused together do not come back together.
-                let mut hasher = DefaultHasher::new();
-                station.hash(&mut hasher);
-                let seconds = line.as_secs() + 1 + hasher.finish() % SPREAD_SECONDS;
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                Err(ComeBack { seconds })
-            }
+            Err(line) => Err(ComeBack::after(line, station.as_str())),
         }
     }
 

@@ -24,6 +24,7 @@ use yawc::{Frame, HttpStream, OpCode, UpgradeFut, WebSocket, WebSocketError};
 use super::fleet::{Handshake, Link, Order};
 use super::{Connection, Dialect, GiveUp, Meaning, Reply, patiently};
 use crate::app::{App, AppError};
+use crate::files::Seat;
 use crate::metrics::{Direction, DisconnectReason, MessageOutcome};
 
 /// How long a frame may take to leave. A charger that reads nothing for so long is gone.
@@ -47,6 +48,7 @@ struct Task {
     dialect: Dialect,
     link: Arc<Link>,
     socket: Socket,
+    seat: Seat,
     peer: Peer<Box<InFlight>>,
     heard: Instant,
     pinged: bool,
@@ -60,10 +62,20 @@ pub(super) fn run(
     version: Version,
     dialect: Dialect,
     upgrade: UpgradeFut,
+    seat: Seat,
 ) -> impl Future<Output = ()> + Send {
     // Boxed before the future begins: what a future is given it keeps to its end.
     let opening = Box::pin(async move {
-        let opened = open(&app, &station_id, handshake, version, dialect, upgrade).await;
+        let opened = open(
+            &app,
+            &station_id,
+            handshake,
+            version,
+            dialect,
+            upgrade,
+            seat,
+        )
+        .await;
         if opened.is_none() {
             app.fleet.dismiss(&station_id, handshake);
         }
@@ -84,6 +96,7 @@ async fn open(
     version: Version,
     dialect: Dialect,
     upgrade: UpgradeFut,
+    seat: Seat,
 ) -> Option<Box<Task>> {
     let mut socket = match upgrade.await {
         Ok(socket) => socket,
@@ -127,6 +140,7 @@ async fn open(
         dialect,
         link,
         socket,
+        seat,
         peer: Peer::new(version),
         heard: Instant::now(),
         pinged: false,
@@ -152,8 +166,12 @@ impl Task {
             connection: Connection { hold, .. },
             link,
             peer,
+            socket,
+            seat,
             ..
         } = *self;
+        // Room for another charger, while what became of this one is still to be written down.
+        drop((socket, seat));
         let station_id = &hold.station_id;
         app.fleet.leave(station_id, hold.epoch);
         let last_seen = link.last_seen();
@@ -477,7 +495,7 @@ mod tests {
     use super::*;
 
     fn future_size<F>(
-        _: impl FnOnce(App, StationId, Handshake, Version, Dialect, UpgradeFut) -> F,
+        _: impl FnOnce(App, StationId, Handshake, Version, Dialect, UpgradeFut, Seat) -> F,
     ) -> usize {
         size_of::<F>()
     }

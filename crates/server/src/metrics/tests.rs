@@ -44,6 +44,7 @@ fn busy() -> (Metrics, String) {
         }),
         db_pool: vec![("idle", 2)],
         db_pool_max: 8,
+        ocpp_connections_max: 744,
         cgroup: Reading {
             cpu_limit_cores: Some(0.5),
             cpu_usage: Some(Duration::from_millis(1_250)),
@@ -81,6 +82,7 @@ fn a_scrape_shows_the_contracts_names_to_the_letter() {
         r#"enchufe_ocpp_call_duration_seconds_count{version="1.6",action="Heartbeat",direction="received"} 1"#,
         r#"enchufe_ocpp_deviations_total{version="1.6",action="MeterValues"} 1"#,
         "enchufe_ocpp_connections 0",
+        "enchufe_ocpp_connections_max 744",
         "enchufe_ocpp_connects_total 0",
         r#"enchufe_ocpp_disconnects_total{reason="replaced"} 1"#,
         r#"enchufe_ocpp_disconnects_total{reason="timed_out"} 0"#,

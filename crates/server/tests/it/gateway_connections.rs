@@ -7,8 +7,9 @@ use domain::StationId;
 use futures_util::future::join_all;
 use serde_json::json;
 use server::app::AppError;
+use tokio::net::TcpStream;
 
-use crate::support::{Backend, Ended, Server};
+use crate::support::{Backend, Ended, Ground, Process, Server, eventually};
 
 both!(
     an_offline_station_is_never_available,
@@ -226,4 +227,59 @@ async fn when_a_charger_was_last_heard_outlives_its_connection() {
     charger.close().await;
     let station = server.station_when("CP-1", "online", false).await;
     assert!(station["last_seen"].as_str() > heard.as_str(), "{station}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_room_says_so_and_goes_on() {
+    /// Of so few files chargers get half, and it takes all that it may have.
+    const FILES: (u32, u32) = (64, 200);
+    const ROOM: i64 = 100;
+    let ground = Ground::new(Backend::Sqlite);
+    let server = Process::start_with_files(&ground, &[], FILES).await;
+    let ids: Vec<_> = (0..=ROOM).map(|n| format!("CP-{n}")).collect();
+    for id in &ids {
+        server.enter(id).await;
+    }
+    let (last, first) = ids.split_last().unwrap();
+    let mut chargers = Vec::new();
+    for id in first {
+        chargers.push(server.charger(id).connect().await);
+    }
+    server.count_when("enchufe_ocpp_connections", ROOM).await;
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.count("enchufe_ocpp_connections_max", &[]), ROOM);
+
+    for _ in 0..2 * FILES.1 {
+        let refused = server.charger(last).knock().await;
+        assert_eq!(refused.status, 503);
+        let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=10).contains(&seconds), "{seconds}");
+    }
+    // Whoever has a place keeps it, and people are answered.
+    chargers[0].boot().await;
+    chargers[0].status(1, "Charging").await;
+    server.station_when("CP-0", "status", "occupied").await;
+
+    // Who opens connections without end, and says nothing, fills the rest, and no more than that.
+    let mut silent = Vec::new();
+    for _ in 0..FILES.1 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    chargers[0].status(1, "Available").await;
+    assert_eq!(
+        server
+            .metrics()
+            .await
+            .count("enchufe_ocpp_connections", &[]),
+        ROOM
+    );
+    drop(silent);
+    server.station_when("CP-0", "status", "available").await;
+
+    chargers.pop().unwrap().close().await;
+    let mut late = eventually("a place is free again", async || {
+        server.charger(last).try_connect().await
+    })
+    .await;
+    late.boot().await;
 }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rustix::process::{Resource, getrlimit};
 use store::{Location, Look, Tables};
 
 use super::super::healthcheck;
 use super::Finding;
 use crate::clock::Clock;
 use crate::config::{Config, ServiceUrl, reachable};
+use crate::files;
 
 /// How long a service may take to answer before it counts as away.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,9 +24,6 @@ const LITTLE_SPACE: u64 = 1024 * MIB;
 const NO_SPACE: u64 = 64 * MIB;
 
 const MIB: u64 = 1024 * 1024;
-
-/// File descriptors for everything but chargers: database, listeners, requests under way.
-const OWN_FILES: u64 = 256;
 
 /// Below this many file descriptors a small network already gets refused connections.
 const FEW_FILES: u64 = 1_024;
@@ -233,11 +230,12 @@ fn seconds(time: Timestamp) -> String {
 
 pub(super) fn open_files() -> Finding {
     const NAME: &str = "open files";
-    let Some(limit) = getrlimit(Resource::Nofile).current else {
+    // A server raises its limit as far as it may.
+    let Some(limit) = files::most() else {
         return Finding::good(NAME, "no limit");
     };
-    let chargers = limit.saturating_sub(OWN_FILES);
-    let finding = format!("{limit} allowed: room for about {chargers} chargers");
+    let chargers = files::room_for_chargers(Some(limit));
+    let finding = format!("{limit} allowed: room for {chargers} chargers");
     let remedy =
         "raise it: `ulimit -n 65536`, LimitNOFILE= in a systemd unit, `ulimits` in compose";
     match limit {

@@ -50,9 +50,32 @@ impl Process {
         settings: &[(&str, &str)],
         variables: &[(&str, &str)],
     ) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_enchufe"));
+        Self::start_by(command, ground, settings, variables).await
+    }
+
+    /// The same, with so few open files: those it begins with, and those it may allow itself.
+    pub async fn start_with_files(
+        ground: &Ground,
+        settings: &[(&str, &str)],
+        files: (u32, u32),
+    ) -> Self {
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={}:{}", files.0, files.1))
+            .arg(env!("CARGO_BIN_EXE_enchufe"));
+        Self::start_by(command, ground, settings, &[]).await
+    }
+
+    async fn start_by(
+        mut command: Command,
+        ground: &Ground,
+        settings: &[(&str, &str)],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = ground.file("log");
         let stderr = std::fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_enchufe"))
+        let child = command
             .arg("serve")
             .current_dir(log.parent().unwrap())
             // Whoever runs the tests may have settings of their own.
