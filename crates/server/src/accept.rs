@@ -1,17 +1,26 @@
-//! Connections are taken in while there is [room](Seats), and closed at once when there is none:
-//! whoever opens thousands of them and says nothing cuts the node off from nobody but himself.
+//! Connections are taken in while there is [room](Seats), and closed at once when there is none.
+//! Whoever opens one says something soon, or loses it.
 
-use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_server::accept::Accept;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 use crate::files::{Seat, Seats};
+use crate::node::HEAD_TIMEOUT;
+
+/// What a connection begins with that is to be HTTP/2 (RFC 9113, section 3.4). Until it is all there
+/// or cannot be it any more, nobody else has an eye on the time.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Between looks at whether more of it has come.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Who takes connections in.
 #[derive(Clone, Debug)]
@@ -31,22 +40,39 @@ impl Doorkeeper {
     }
 }
 
-impl<S> Accept<TcpStream, S> for Doorkeeper {
+impl<S: Send + 'static> Accept<TcpStream, S> for Doorkeeper {
     type Stream = Seated;
     type Service = S;
-    type Future = Ready<io::Result<(Seated, S)>>;
+    type Future = BoxFuture<'static, io::Result<(Seated, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let seat = self.0.take().ok_or(io::ErrorKind::ResourceBusy.into());
-        ready(seat.and_then(|seat| {
+        let seat = self.0.take();
+        Box::pin(async move {
+            let seat = seat.ok_or(io::ErrorKind::ResourceBusy)?;
             // Answers are small, and somebody waits for each.
             stream.set_nodelay(true)?;
+            timeout(HEAD_TIMEOUT, begun(&stream)).await??;
             let seated = Seated {
                 stream,
                 _seat: seat,
             };
             Ok((seated, service))
-        }))
+        })
+    }
+}
+
+/// Waits until it is known in which version of HTTP somebody speaks.
+async fn begun(stream: &TcpStream) -> io::Result<()> {
+    let mut head = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut head).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if length == PREFACE.len() || !PREFACE.starts_with(&head[..length]) {
+            return Ok(());
+        }
+        sleep(LOOK).await;
     }
 }
 

@@ -78,11 +78,14 @@ impl Seats {
         }
     }
 
-    /// A place, if one is free. That none is is told the log once, and again after one was.
+    /// A place, if one is free. That none is is told the log once, and again after some were.
     pub fn take(&self) -> Option<Seat> {
         let seat = self.free.clone().try_acquire_owned().ok();
-        let was_full = self.full.swap(seat.is_none(), Ordering::Relaxed);
-        if seat.is_none() && !was_full {
+        if seat.is_some() {
+            if self.free.available_permits() > self.all / 50 {
+                self.full.store(false, Ordering::Relaxed);
+            }
+        } else if !self.full.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 places = self.all,
                 whose = self.whose,

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::{Router, ServiceExt};
-use axum_server::Handle;
+use axum_server::Handle as ServerHandle;
 use domain::NodeId;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use rand::TryRngCore as _;
 use store::{CommitObserver, Location, Sole, Store};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -45,7 +46,7 @@ use crate::state::{ConsoleSettings, Parts, Settings, new_id};
 use crate::{api, counting, files, scrape};
 
 /// How long a client may take to send a request's head: charger modems are slow, attackers slower.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least that each step of a stop gets when those before it took all of the time.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long readiness is refused before anything is closed, so that a balancer can look away.
@@ -73,7 +74,7 @@ pub struct Node {
     /// The use-cases.
     pub app: App,
     stop: CancellationToken,
-    servers: Vec<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)>,
+    servers: Vec<(ServerHandle<SocketAddr>, JoinHandle<std::io::Result<()>>)>,
     tasks: Vec<JoinHandle<()>>,
     patience: Duration,
     /// Given back when everything else is closed.
@@ -106,7 +107,8 @@ impl Node {
         let console_code = console_code(admin_token.as_deref(), &app).await?;
         app.join().await?;
         let (standing, told) = watch::channel(Standing::default());
-        tasks.push(tokio::spawn(membership::run(app.clone(), standing)));
+        let beats = membership::run(app.clone(), standing, Handle::current());
+        tasks.push(app.store.spawn_beside(beats));
         tasks.push(tokio::spawn(house::run(app.clone(), told)));
         tasks.push(tokio::spawn(courier::run(app.clone())));
         tasks.push(tokio::spawn(directory::run(app.clone())));
@@ -302,14 +304,20 @@ fn serve(
     listener: TcpListener,
     router: Router,
     seats: Seats,
-) -> anyhow::Result<(Handle<SocketAddr>, JoinHandle<std::io::Result<()>>)> {
-    let handle = Handle::new();
+) -> anyhow::Result<(ServerHandle<SocketAddr>, JoinHandle<std::io::Result<()>>)> {
+    let handle = ServerHandle::new();
     let mut server = axum_server::from_tcp(listener)?.acceptor(Doorkeeper::new(seats));
     server
         .http_builder()
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
+    server
+        .http_builder()
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT);
     let service = MapRequestLayer::new(trim_slash::<Incoming>).layer(router);
     let service = ServiceExt::<http::Request<Incoming>>::into_make_service_with_connect_info::<
         SocketAddr,

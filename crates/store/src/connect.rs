@@ -63,6 +63,13 @@ pub(crate) async fn writer_settings(connection: &mut PgConnection) -> Result<(),
     sqlx::raw_sql(SQL).execute(connection).await.map(drop)
 }
 
+/// What a node says that it lives by gives up before the node does: whatever stands in its way, it
+/// is not to be said twice at a time.
+pub(crate) async fn pulse_settings(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    const SQL: &str = "SET lock_timeout = '2s'; SET statement_timeout = '4s'";
+    sqlx::raw_sql(SQL).execute(connection).await.map(drop)
+}
+
 /// Opens a SQLite file, again and again while it is busy. The first to open a new one turns it into
 /// one with a log; those who would do the same at that moment SQLite tells at once that it is busy,
 /// and does not have them wait as it does for everything else.

@@ -30,12 +30,14 @@ mod statements;
 mod stations;
 mod writer;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Event;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 
 pub use access::{Credentials, Idempotency, NewToken};
 pub use commit::{Commit, SessionWrite, StationWrite};
@@ -240,6 +242,15 @@ impl Store {
     /// Connections in the read pool at most.
     pub fn max_pool_connections(&self) -> u32 {
         self.shared.pool.most_connections()
+    }
+
+    /// Runs something that must not wait for the rest of the program, beside what a node says that it
+    /// lives by; where that is the writer, beside everything else.
+    pub fn spawn_beside(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        match &self.shared.pulse {
+            Some(Pool::Postgres(pulse)) => pulse.spawn(work),
+            _ => tokio::spawn(work),
+        }
     }
 
     /// True when the database answers, soon.

@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgPoolOptions, Postgres};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{Executor as _, SqlSafeStr as _};
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::connect::{postgres_options, sqlite_options};
+use crate::connect::{postgres_options, pulse_settings, sqlite_options};
 use crate::db::{ACQUIRE_TIMEOUT, Row, Value, bound, rows, sort_error};
 use crate::{Location, Patience, StoreError};
 
@@ -63,19 +65,27 @@ impl Pool {
                 .await
                 .map(Self::Sqlite)
                 .map_err(sort_error),
-            Location::Postgres(url) => Aside::open("store-reader", url, POSTGRES_READERS)
-                .await
-                .map(Self::Postgres),
+            Location::Postgres(url) => {
+                let options = PgPoolOptions::new().max_connections(POSTGRES_READERS);
+                let aside = Aside::open("store-reader", url, options).await?;
+                Ok(Self::Postgres(aside))
+            }
         }
     }
 
-    /// The one that a node says by that it lives, in nobody's way and with nobody in its own.
-    /// `None` for a file: it has one server, and one writer.
+    /// The one that a node says by that it lives. `None` for a file: it has one server, and one
+    /// writer.
     pub(crate) async fn open_pulse(location: &Location) -> Result<Option<Self>, StoreError> {
         match location {
             Location::Sqlite(_) => Ok(None),
             Location::Postgres(url) => {
-                let aside = Aside::open("store-pulse", url, 1).await?;
+                let options = PgPoolOptions::new()
+                    .max_connections(1)
+                    // Given back, it might not be had again when it is needed most.
+                    .max_lifetime(None)
+                    .idle_timeout(None)
+                    .after_connect(|connection, _| Box::pin(pulse_settings(connection)));
+                let aside = Aside::open("store-pulse", url, options).await?;
                 Ok(Some(Self::Postgres(aside)))
             }
         }
@@ -148,14 +158,12 @@ impl Pool {
 }
 
 impl Aside {
-    async fn open(name: &str, url: &str, connections: u32) -> Result<Self, StoreError> {
+    async fn open(name: &str, url: &str, pool: PgPoolOptions) -> Result<Self, StoreError> {
         let options = postgres_options(url)?;
         let thread = Thread::start(name).map_err(|error| StoreError::Database(error.into()))?;
         // Opened there, because a connection is heard by the runtime that opened it.
         let opened = async move {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
+            pool.acquire_timeout(ACQUIRE_TIMEOUT)
                 // Who waited in vain says so himself, once.
                 .acquire_slow_threshold(2 * ACQUIRE_TIMEOUT)
                 // One round trip less for each read; a dead connection is found by using it.
@@ -166,6 +174,11 @@ impl Aside {
         let pool = thread.run(opened).await?;
         let thread = Arc::new(thread);
         Ok(Self { pool, thread })
+    }
+
+    /// Runs something on its thread.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.thread.runtime.spawn(work)
     }
 }
 
@@ -223,14 +236,33 @@ async fn try_ask(
     patience: Duration,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let connection = timeout_at(until.into(), pool.acquire()).await;
-    let mut connection = connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-    let asked = bound!(sql, values).fetch_all(&mut *connection);
-    if let Ok(answer) = timeout(patience, asked).await {
-        return Ok(rows(answer?, Row::Postgres));
+    let mut lent = Lent(Some(connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))?));
+    let Lent(Some(connection)) = &mut lent else {
+        return Err(sqlx::Error::PoolTimedOut);
+    };
+    let asked = bound!(sql, values).fetch_all(&mut **connection);
+    let answer = timeout(patience, asked).await;
+    let answer = answer.map_err(|_| sqlx::Error::PoolTimedOut)?;
+    lent.give_back();
+    Ok(rows(answer?, Row::Postgres))
+}
+
+/// A connection that is closed unless it is given back: what was asked, and nobody waits for any
+/// longer, is still to be answered on it. The pool would wait for that, however long it takes.
+struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    fn give_back(mut self) {
+        self.0 = None;
     }
-    // What was asked is still to be answered on it.
-    connection.close_on_drop();
-    Err(sqlx::Error::PoolTimedOut)
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
 }
 
 /// True when the connection is dead, and another one may be alive.

@@ -260,10 +260,10 @@ impl App {
     }
 
     /// Ends commands that nobody will end any more, and tells how many: those of which `is_over`
-    /// says that whoever carried them is gone.
+    /// says, of a command and the nodes that live, that whoever carried it is gone.
     pub async fn sweep_commands(
         &self,
-        mut is_over: impl FnMut(&CommandRecord) -> bool,
+        mut is_over: impl FnMut(&CommandRecord, &[NodeId]) -> bool,
     ) -> Result<usize, AppError> {
         let (mut after, mut swept) = (None, 0);
         loop {
@@ -272,7 +272,9 @@ impl App {
                 return Ok(swept);
             };
             after = Some(last.id);
-            for record in page.into_iter().filter(&mut is_over) {
+            // After the page: who has joined since then may carry some of it already.
+            let living = self.store.living_nodes().await?;
+            for record in page.into_iter().filter(|open| is_over(open, &living)) {
                 let detail = "the node that carried it ended before the answer";
                 self.end_command(record, Outcome::Lost, Some(detail.to_owned()), None)
                     .await?;

@@ -29,6 +29,9 @@ pub async fn run(app: App, mut told: watch::Receiver<Standing>) {
     let mut house = House::default();
     while told.changed().await.is_ok() {
         let standing = *told.borrow_and_update();
+        if standing.hears_since.is_none() {
+            continue;
+        }
         if !standing.keeps_house {
             house.open.0.clear();
             continue;
@@ -90,11 +93,10 @@ pub(super) async fn sweep_earlier_run(app: &App) -> Result<(), AppError> {
 /// Takes offline the stations of nodes that are gone, and ends their commands. Tells how many.
 async fn sweep(app: &App, open: &mut Open) -> Result<(usize, usize), AppError> {
     let stations = app.sweep_connections().await?;
-    let living: HashSet<_> = app.store.living_nodes().await?.into_iter().collect();
     let limit = app.settings.command_timeout + OPEN_SLACK;
     let mut seen = HashMap::new();
     let commands = app
-        .sweep_commands(|record| {
+        .sweep_commands(|record, living| {
             let since = open.0.get(&record.id).copied();
             let since = since.unwrap_or_else(Instant::now);
             seen.insert(record.id, since);

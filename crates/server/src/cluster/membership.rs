@@ -1,5 +1,5 @@
 //! This node among the others: it says that it lives, hears what time it is, and learns whether it
-//! is the one that keeps [`house`](super::house).
+//! is the one that keeps [`house`].
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use domain::Hold;
 use jiff::Timestamp;
 use store::StoreError;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Cluster, house};
 use crate::app::{App, AppError};
@@ -16,6 +17,8 @@ use crate::metrics::DisconnectReason;
 
 /// How often a node says that it lives within the time after which it counts as dead.
 const BEATS: u32 = 5;
+/// How many times as long as it is to the next beat one may take.
+const MOST: u32 = 2;
 /// The pause before what could not be read is read again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,36 +66,74 @@ impl App {
 }
 
 /// Keeps this node among the living, and tells how it stands after each beat. Nothing that takes
-/// long is done here: however much a node has to do, it does not fall silent over it.
-pub async fn run(app: App, told: watch::Sender<Standing>) {
-    let Cluster { node, timeout, .. } = &app.cluster;
+/// long is done here: however much a node has to do, it does not fall silent over it. What is to be
+/// done besides is done on `rest`.
+pub async fn run(app: App, told: watch::Sender<Standing>, rest: Handle) {
+    let interval = app.cluster.timeout / BEATS;
     let mut standing = Standing::default();
+    let mut last: Option<Said> = None;
     loop {
-        sleep(*timeout / BEATS).await;
-        match beat(&app).await {
-            Ok(()) => {
-                standing.hears_since.get_or_insert_with(Instant::now);
+        sleep(interval).await;
+        let said = timeout(MOST * interval, say(&app, &rest)).await;
+        match said.unwrap_or(Err(StoreError::Unavailable)) {
+            Ok(said) => {
+                // What others did in a break is not known: they get their time to speak first.
+                if !said.follows(last.as_ref(), MOST * interval) {
+                    standing.hears_since = None;
+                }
+                standing.hears_since.get_or_insert(said.heard);
+                standing.keeps_house = said.keeps_house;
+                last = Some(said);
             }
             Err(error) => {
-                tracing::debug!(%error, "the database does not hear this node");
-                // What others did meanwhile is not known: they get their time to speak first.
-                standing.hears_since = None;
+                if standing.hears_since.is_some() {
+                    tracing::warn!(%error, "the database does not hear that this node lives");
+                }
+                standing = Standing::default();
             }
         }
-        let lease = app.store.take_lease(*node, *timeout).await;
-        standing.keeps_house = standing.hears_since.is_some() && lease.unwrap_or(false);
         told.send_replace(standing);
     }
 }
 
-/// Says that this node lives, and comes back when it was taken for dead.
-async fn beat(app: &App) -> Result<(), StoreError> {
-    let asked = Instant::now();
-    match app.store.beat(app.cluster.node).await? {
-        Some(now) => follow(app, now, asked),
-        None => come_back(app).await?,
+/// What came of a beat.
+struct Said {
+    /// When, by the database's clock, in microseconds; `None` when this node had to come back.
+    at: Option<i64>,
+    /// When this node knew.
+    heard: Instant,
+    keeps_house: bool,
+}
+
+impl Said {
+    /// Whether it came soon after the one before, by either clock: a machine that was frozen has
+    /// not noticed.
+    fn follows(&self, before: Option<&Self>, soon: Duration) -> bool {
+        let micros = i64::try_from(soon.as_micros()).unwrap_or(i64::MAX);
+        before.is_some_and(|before| {
+            let apart = self.at.zip(before.at).map(|(now, then)| now - then);
+            self.heard.duration_since(before.heard) <= soon
+                && apart.is_some_and(|apart| apart <= micros)
+        })
     }
-    Ok(())
+}
+
+/// Says that this node lives, comes back when it was taken for dead, and takes its turn to keep
+/// house.
+async fn say(app: &App, rest: &Handle) -> Result<Said, StoreError> {
+    let Cluster { node, timeout, .. } = &app.cluster;
+    let asked = Instant::now();
+    let at = app.store.beat(*node).await?;
+    match at {
+        Some(now) => follow(app, now, asked),
+        None => come_back(app, rest).await?,
+    }
+    let keeps_house = app.store.take_lease(*node, *timeout).await?;
+    Ok(Said {
+        at,
+        heard: Instant::now(),
+        keeps_house,
+    })
 }
 
 /// Takes over the database's time.
@@ -107,20 +148,24 @@ fn follow(app: &App, micros: i64, asked: Instant) {
 }
 
 /// This node was taken for dead, and its stations for offline: lives again.
-async fn come_back(app: &App) -> Result<(), StoreError> {
+async fn come_back(app: &App, rest: &Handle) -> Result<(), StoreError> {
     let Cluster { node, name, .. } = &app.cluster;
     // Those that connect from here on are not meant.
     let before = app.fleet.holds();
-    app.store.enter_node(*node, name).await?;
+    let entered = app.store.enter_node(*node, name).await;
     tracing::warn!("this node was taken for dead, and lives");
     let app = app.clone();
-    tokio::spawn(async move {
-        while let Err(error) = let_go(&app, &before).await {
-            tracing::warn!(%error, "which chargers were lost meanwhile is not known yet");
-            sleep(RETRY_PAUSE).await;
-        }
+    rest.spawn(async move {
+        let stopping = app.stopping.clone();
+        let knows = async {
+            while let Err(error) = let_go(&app, &before).await {
+                tracing::warn!(%error, "which chargers were lost meanwhile is not known yet");
+                sleep(RETRY_PAUSE).await;
+            }
+        };
+        stopping.run_until_cancelled(knows).await
     });
-    Ok(())
+    entered
 }
 
 /// Lets go of the chargers that this node no longer holds. They come back at once, here or

@@ -34,6 +34,10 @@ const WRITE_BUFFER: usize = 256;
 /// its place at once, or it starts again.
 const RETRY_AFTER: u32 = 2;
 
+/// When a charger is told to come back to a server that has no room, at the earliest: one that is
+/// gone holds its place until it is missed.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
+
 /// One set of socket options for all connections, so that they share their compressors.
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
     Options::default()
@@ -48,9 +52,25 @@ static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
         .with_utf8()
 });
 
-/// Lets a charger in, or tells it why not.
+/// Lets a charger in, or tells it why not. Whoever is not let in has nothing more to say over this
+/// connection, and others wait for its place.
 pub async fn connect(
     State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+    address: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    upgrade: Result<IncomingUpgrade, StatusCode>,
+) -> Response {
+    let mut answer = decide(app, path, address, headers, upgrade).await;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
+}
+
+async fn decide(
+    app: App,
     path: Result<Path<String>, PathRejection>,
     address: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
@@ -76,7 +96,7 @@ pub async fn connect(
     let Some(seat) = app.seats.take() else {
         let detail = "this server has no room for more chargers; connect again, to another one if \
                       there is one, when Retry-After says";
-        let ComeBack { seconds } = ComeBack::after(Duration::ZERO, identity);
+        let ComeBack { seconds } = ComeBack::after(FULL_PAUSE, identity);
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .retry_after(seconds)
             .into_response();
