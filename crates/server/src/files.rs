@@ -2,6 +2,7 @@
 //! none left reaches neither its database nor those who would like to know why. So connections have
 //! [`Seats`], fewer than there are files, and chargers fewer than there are connections.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,17 +16,19 @@ pub const OWN_FILES: u64 = 64;
 /// are only about to be refused.
 pub const NO_CHARGER_S: u64 = 256;
 
-/// Raises this process's [`limit`] to the [`most`] it may have. Without that a service often gets
-/// 1,024 of the half a million that it could have.
-pub fn raise_limit() {
+/// Raises this process's [`limit`], and that of those it starts, to the [`most`] it may have. Without
+/// that a service often gets 1,024 of the half a million that it could have.
+///
+/// # Errors
+///
+/// When the kernel refuses; the limit is then as it was.
+pub fn raise_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
+    Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
 /// How many files this process may have open; `None` is no limit.

@@ -31,7 +31,9 @@ impl Serve {
         // Before anything is said to be ready: a stop that comes early is heeded too.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        files::raise_limit();
+        if let Err(error) = files::raise_limit() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
         let node = Node::start(&config).await?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");

@@ -11,12 +11,13 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use domain::StationId;
 use jiff::SignedDuration;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulator::load::{MAX_CHARGERS, Options, Profile};
 use simulator::rest::Api;
 use simulator::{Character, Charger, Dialer, Happening, Moment, Pace, StationPlan, drive};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::files;
 
 /// Files beside the sockets: the terminal, the journal, the runtime's own.
 const SPARE_FILES: u64 = 64;
@@ -338,9 +339,7 @@ fn secret(variable: &str, file: Option<&Path>) -> anyhow::Result<Option<String>>
 /// Raises the limit of open files, of which each charger needs one, for us and the processes we
 /// start. Tells how many processes it takes.
 fn make_room(chargers: usize, processes: Option<usize>) -> anyhow::Result<usize> {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit
-        .maximum
+    let most = files::most()
         .unwrap_or(u64::MAX)
         .saturating_sub(SPARE_FILES);
     let most = usize::try_from(most)?.clamp(1, MAX_CHARGERS);
@@ -354,13 +353,7 @@ fn make_room(chargers: usize, processes: Option<usize>) -> anyhow::Result<usize>
              {MAX_PROCESSES}"
         );
     }
-    if limit.current.is_some_and(|current| current < needed) {
-        let raised = Rlimit {
-            current: Some(needed),
-            maximum: limit.maximum,
-        };
-        setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")?;
-    }
+    files::raise_limit().context("cannot raise the limit of open files")?;
     Ok(processes)
 }
 
